@@ -1,0 +1,19 @@
+"""The errors a user of pathhits can meet; each message says what to do."""
+
+from __future__ import annotations
+
+
+class PathHitsError(Exception):
+    """Base of every error raised on purpose by pathhits."""
+
+
+class SettingsError(PathHitsError):
+    """A setting is unknown or impossible; the message is one line that names it and the remedy."""
+
+
+class StoreUnavailable(PathHitsError):
+    """Redis or the SQL database did not answer; nothing was lost, the call may be repeated."""
+
+
+class NotMigrated(PathHitsError):
+    """The SQL database lacks the tables this version needs; run ``pathhits db upgrade``."""

@@ -1,0 +1,69 @@
+"""What travels: deltas, and the batches that carry them to Redis.
+
+A *delta* is an addition to one counter in one UTC hour: ``(hour, counter, subject) += n``. A *batch* is a bag
+of deltas, and of the visitors seen, with an identity of its own: client id and sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+#: Hits of one label; the subject is the label.
+HITS = "hits"
+#: Requests seen, counted or not; the subject is empty. Requests = hits + drops, always.
+REQUESTS = "requests"
+#: Requests seen and not counted; the subject is the reason.
+DROPS = "drops"
+#: The label of what came after `Settings.max_labels` distinct labels.
+OTHER = "(other)"
+#: The subject under which the visitors of the whole site are sketched.
+SITE = ""
+
+
+class Delta(NamedTuple):
+    """One counter in one UTC hour (whole hours since 1970) to which a number is added."""
+
+    hour: int
+    counter: str
+    subject: str
+
+    def field(self) -> str:
+        """The delta's name in a generation, ``hour:counter:subject``."""
+        return f"{self.hour}:{self.counter}:{self.subject}"
+
+    @classmethod
+    def parse(cls, field: bytes) -> Delta:
+        """The delta named by ``field``; raises ValueError when it is none."""
+        hour, counter, subject = field.decode("utf-8").split(":", 2)
+        if not hour.isdigit() or not counter.isidentifier():
+            raise ValueError(f"not a delta: {field!r}")
+        return cls(int(hour), counter, subject)
+
+
+class Sketch(NamedTuple):
+    """The visitors of one label (or `SITE`) on one UTC day (whole days since 1970)."""
+
+    day: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one script call adds to Redis, once: resent verbatim until it is known to be there.
+
+    ``run_id`` is the Redis server's when the batch was first sent ("" when it was never sent): a resend that
+    finds another server cannot know whether the first try was applied and rolled back.
+    """
+
+    client: str
+    sequence: int
+    generation: str
+    deltas: Mapping[Delta, int]
+    visitors: Mapping[Sketch, tuple[int, ...]]
+
+    @property
+    def requests(self) -> int:
+        """How many requests this batch accounts for."""
+        return sum(n for delta, n in self.deltas.items() if delta.counter == REQUESTS)

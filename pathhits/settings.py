@@ -1,0 +1,270 @@
+"""Every knob of pathhits, in one table: name, default, unit, sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from pathhits.errors import SettingsError
+
+RouteLabel = Literal["name", "pattern", "path"]
+Bots = Literal["drop", "count"]
+SaltRotation = Literal["day", "week", "month", "never"]
+TrustedProxies = int | tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+ENV_PREFIX = "PATHHITS_"
+#: Settings that are also read under the name every host platform uses.
+BARE_ENV_NAMES = {"redis_url": "REDIS_URL", "database_url": "DATABASE_URL"}
+SQL_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mariadb+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+SQL_SCHEMES = ("sqlite", "postgresql+psycopg", "mariadb+pymysql", "mysql+pymysql")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+def setting(default: Any, unit: str, sentence: str) -> Any:
+    """Declare one field of `Settings` together with its unit ("" when it has none) and its sentence."""
+    return field(default=default, metadata={"unit": unit, "help": sentence})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All settings, validated when made; impossible values raise `SettingsError` with one clear line.
+
+    Each field is set by keyword, by ``PATHHITS_<NAME>`` in the environment (`from_env`) or by an upper-case
+    key of a mapping (`from_mapping`, the form of Django's ``PATHHITS`` dict).
+    """
+
+    redis_url: str = setting(
+        "redis://127.0.0.1:6379/0", "URL", "Redis that holds what is not yet in SQL; also read from REDIS_URL."
+    )
+    database_url: str = setting(
+        "sqlite:///pathhits.db", "URL", "SQL database that keeps the counts; also read from DATABASE_URL."
+    )
+    queue_url: str = setting("", "URL", "Redis of RQ and the clock, when it is not the one of redis_url.")
+    redis_tls_verify: bool = setting(True, "", "Verify the certificate of a rediss:// server (Heroku's is self-signed: 0).")
+    redis_timeout: float = setting(1.0, "s", "How long the flusher, a sync or a command waits for one answer of Redis.")
+    namespace: str = setting("pathhits", "", "Prefix of every Redis key and of the RQ queue; two apps on one Redis never meet.")
+    app: str = setting("", "import path", "module:attribute of the PathHits object the worker and the clock use.")
+    secret: str = setting("", "", "Key of everything that must stay the same across restarts; needed by salt_rotation=never.")
+    enabled: bool = setting(True, "", "0 makes every middleware a plain pass-through that counts nothing.")
+
+    route_label: RouteLabel = setting("name", "", "What a hit is counted under: name, pattern or path, else the next of them.")
+    exclude: tuple[str, ...] = setting(("static", "*.static"), "globs", "Labels (route name or pattern) that are not counted.")
+    exclude_prefixes: tuple[str, ...] = setting(
+        ("/static/", "/favicon.ico", "/robots.txt", "/_pathhits/"), "paths", "URL path prefixes that are not counted."
+    )
+    exclude_types: tuple[str, ...] = setting(
+        ("image/", "font/", "audio/", "video/", "text/css", "text/javascript", "application/javascript"),
+        "prefixes",
+        "Content types of responses that are not counted.",
+    )
+    count_statuses: tuple[int, ...] = setting(
+        (200, 201, 202, 203, 206, 207, 208, 226, 304), "", "Response statuses that make a hit (206 only from byte 0)."
+    )
+    max_labels: int = setting(10_000, "labels", "Distinct labels a process and a UTC day before hits count under (other).")
+
+    trusted_proxies: TrustedProxies = setting(
+        0, "hops or CIDRs", "Proxies in front of the app whose forwarded address is believed, counted from the right."
+    )
+    proxy_header: str = setting("X-Forwarded-For", "header", "The one header in which trusted proxies name the client.")
+    bots: Bots = setting("drop", "", "drop: bots are not hits, they are counted as drops; count: they are hits.")
+    salt_rotation: SaltRotation = setting("day", "", "How long a visitor can be recognised: day, week, month or never.")
+    opt_out_cookie: str = setting("pathhits_optout", "cookie", "A request with this cookie is counted without a visitor.")
+
+    flush_interval: float = setting(1.0, "s", "How often a process sends what it counted to Redis.")
+    buffer_size: int = setting(50_000, "entries", "Requests and visitors a process holds while Redis is away; the rest is shed.")
+    sync_every: float = setting(30.0, "s", "How often the clock moves the counts from Redis into SQL.")
+    request_deadline: float = setting(0.05, "s", "How long a read inside a request may take before it answers without.")
+
+    hot_at: int = setting(100, "views", "Recent views at which an item becomes hot.")
+    cold_below: int = setting(50, "views", "Recent views below which a hot item cools; must not exceed hot_at.")
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            object.__setattr__(self, spec.name, _coerce(spec, getattr(self, spec.name)))
+        _check(self)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+        """Settings from ``PATHHITS_*``, ``REDIS_URL`` and ``DATABASE_URL``; keywords win over the environment.
+
+        Raises `SettingsError` for a ``PATHHITS_`` variable that is no setting.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {
+            name: environ[bare] for name, bare in BARE_ENV_NAMES.items() if environ.get(bare)
+        }
+        prefixed = {key[len(ENV_PREFIX) :]: value for key, value in environ.items() if key.startswith(ENV_PREFIX)}
+        values.update(_known(prefixed, lambda name: f"{ENV_PREFIX}{name}"))
+        return cls(**{**values, **overrides})
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings from upper-case keys such as ``{"REDIS_URL": ...}``; what is not given comes from the environment."""
+        return cls.from_env(environ, **_known(mapping, lambda name: f"PATHHITS[{name!r}]"))
+
+    def redacted(self) -> dict[str, Any]:
+        """All settings as a dict that is safe to print: no password, no secret."""
+        shown = dataclasses.asdict(self)
+        for name in ("redis_url", "database_url", "queue_url"):
+            shown[name] = redact(shown[name])
+        shown["secret"] = "set" if self.secret else ""
+        return shown
+
+
+def redact(url: str) -> str:
+    """The URL with its password, if any, replaced by ``***``; safe to log."""
+    return re.sub(r"(?<=://)([^/?#@]*?):([^/?#]*)@", r"\1:***@", re.sub(r"(?i)(password=)[^&#]*", r"\1***", url))
+
+
+def names() -> tuple[str, ...]:
+    """The names of all settings, in the order of `Settings`."""
+    return tuple(spec.name for spec in dataclasses.fields(Settings))
+
+
+def _known(mapping: Mapping[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
+    known = set(names())
+    for key in mapping:
+        if key.lower() not in known or key != key.upper():
+            raise SettingsError(f"{spell(key)}: unknown setting; known are {', '.join(sorted(n.upper() for n in known))}")
+    return {key.lower(): value for key, value in mapping.items()}
+
+
+def _coerce(spec: dataclasses.Field[Any], value: Any) -> Any:
+    parse = _PARSERS.get(spec.name) or _PARSERS_BY_TYPE[str(spec.type)]
+    try:
+        return parse(value)
+    except SettingsError:
+        raise
+    except (TypeError, ValueError) as error:
+        shown = redact(value) if isinstance(value, str) else repr(value)
+        raise SettingsError(f"{spec.name.upper()}={shown}: {error}") from None
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool | int) and value in (0, 1):
+        return bool(value)
+    if str(value).lower() in ("1", "true", "yes", "on"):
+        return True
+    if str(value).lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("give 1 or 0")
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or number != number or number in (float("inf"), float("-inf")):
+        raise ValueError("give a number of seconds")
+    return number
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError("give a whole number")
+    return int(value)
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    parts: Iterable[Any] = value.split(",") if isinstance(value, str) else value
+    return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def _statuses(value: Any) -> tuple[int, ...]:
+    """Statuses from an iterable or from text such as ``200-203,304``."""
+    found: set[int] = set()
+    for part in [value] if isinstance(value, int) else _words(value):
+        low, _, high = str(part).partition("-")
+        found.update(range(int(low), int(high or low) + 1))
+    if not found or not all(100 <= status <= 599 for status in found):
+        raise ValueError("give HTTP statuses such as 200-203,304")
+    return tuple(sorted(found))
+
+
+def _proxies(value: Any) -> TrustedProxies:
+    """A number of hops, or networks; a network that holds every address would trust everyone."""
+    if isinstance(value, int) or (isinstance(value, str) and value.strip().isdigit()):
+        hops = _integer(value)
+        if hops < 0 or hops > 32:
+            raise ValueError("give the number of proxies in front of the app, 0 to 32, or their CIDRs")
+        return hops
+    parts = _words([value] if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network) else value)
+    networks = tuple(ipaddress.ip_network(part) for part in parts)
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("this would believe every client's header; name the proxies' own networks or a number of hops")
+    return networks or 0
+
+
+def _redis_url(value: Any) -> str:
+    url = str(value)
+    if url and urlsplit(url).scheme not in REDIS_SCHEMES:
+        raise ValueError("give a URL that starts with redis://, rediss:// or unix://")
+    return url
+
+
+def _database_url(value: Any) -> str:
+    """The URL with the schemes of hosting platforms rewritten to the drivers pathhits uses."""
+    scheme, colon, rest = str(value).partition("://")
+    scheme = SQL_DRIVERS.get(scheme, scheme)
+    if not colon or scheme not in SQL_SCHEMES:
+        raise ValueError("give a URL that starts with sqlite://, postgresql:// or mysql://")
+    return f"{scheme}://{rest}"
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"give one of {', '.join(allowed)}")
+        return cast(str, value)
+
+    return parse
+
+
+def _namespace(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(value)):
+        raise ValueError("give 1 to 64 letters, digits, dots, dashes or underscores")
+    return str(value)
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "redis_url": _redis_url,
+    "queue_url": _redis_url,
+    "database_url": _database_url,
+    "namespace": _namespace,
+    "route_label": _choice("name", "pattern", "path"),
+    "bots": _choice("drop", "count"),
+    "salt_rotation": _choice("day", "week", "month", "never"),
+    "trusted_proxies": _proxies,
+    "count_statuses": _statuses,
+}
+_PARSERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
+    "str": str,
+    "bool": _flag,
+    "float": _number,
+    "int": _integer,
+    "tuple[str, ...]": _words,
+}
+_POSITIVE = ("redis_timeout", "flush_interval", "sync_every", "request_deadline", "max_labels", "buffer_size", "hot_at")
+
+
+def _check(settings: Settings) -> None:
+    for name in _POSITIVE:
+        if getattr(settings, name) <= 0:
+            raise SettingsError(f"{name.upper()}={getattr(settings, name):g}: give a number above 0")
+    if not settings.redis_url:
+        raise SettingsError("REDIS_URL is empty: give a URL such as redis://127.0.0.1:6379/0")
+    if settings.cold_below < 0 or settings.cold_below > settings.hot_at:
+        raise SettingsError(
+            f"COLD_BELOW={settings.cold_below} is above HOT_AT={settings.hot_at}: an item would be hot and cold at once; lower it"
+        )
+    if settings.salt_rotation == "never" and len(settings.secret) < 16:
+        raise SettingsError("SALT_ROTATION=never needs SECRET, at least 16 characters, kept the same everywhere")

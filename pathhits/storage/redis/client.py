@@ -1,0 +1,36 @@
+"""The one way to build a Redis client: no hidden retries, short timeouts, no password in any message."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from pathhits.settings import redact
+
+
+def connect(url: str, *, timeout: float | None, verify: bool = True, **options: Any) -> redis.Redis:
+    """A client for ``url`` that waits ``timeout`` seconds (None: without end) and never repeats a command by itself.
+
+    redis-py repeats ten times by default, writes included, which would double counts; repeating is the
+    business of the buffer, which knows what a repeat means. ``verify=False`` accepts any certificate of a
+    ``rediss://`` server.
+    """
+    if urlsplit(url).scheme == "rediss" and not verify:
+        options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout if timeout is not None else 5.0,
+        retry=Retry(NoBackoff(), 0),
+        client_name="pathhits",
+        **options,
+    )
+
+
+def explain(error: Exception, url: str) -> str:
+    """One line that says which Redis failed and why; passwords hidden."""
+    return f"Redis at {redact(url)} did not answer: {type(error).__name__}: {redact(str(error))}"

@@ -19,6 +19,7 @@ class Reason:
     OVERFLOW = "overflow"
     UNCERTAIN = "uncertain"
     REJECTED = "rejected"
+    INTERNAL = "internal"
 
 
 #: Each reason and what it says to a reader of the counts.
@@ -34,6 +35,7 @@ REASONS: dict[str, str] = {
     Reason.OVERFLOW: "The buffer of the process was full, since Redis did not take what it held.",
     Reason.UNCERTAIN: "It was sent, and whether Redis kept it cannot be known: the server changed before it answered.",
     Reason.REJECTED: "Redis refused to add it, and would again.",
+    Reason.INTERNAL: "A bug of pathhits, which is in the log; please report it.",
 }
 
 _FROM_ZERO = re.compile(r"\s*bytes\s+0-[0-9]", re.IGNORECASE)

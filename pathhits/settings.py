@@ -51,15 +51,17 @@ class Settings:
         "sqlite:///pathhits.db", "URL", "SQL database that keeps the counts; also read from DATABASE_URL."
     )
     queue_url: str = setting("", "URL", "Redis of RQ and the clock, when it is not the one of redis_url.")
-    redis_tls_verify: bool = setting(True, "", "Verify the certificate of a rediss:// server (Heroku's is self-signed: 0).")
+    redis_tls_verify: bool = setting(True, "", "Verify a rediss:// server's certificate (Heroku's is self-signed: 0).")
     redis_timeout: float = setting(1.0, "s", "How long the flusher, a sync or a command waits for one answer of Redis.")
-    namespace: str = setting("pathhits", "", "Prefix of every Redis key and of the RQ queue; two apps on one Redis never meet.")
+    namespace: str = setting(
+        "pathhits", "", "Prefix of every Redis key and of the RQ queue; two apps on one Redis never meet."
+    )
     app: str = setting("", "import path", "module:attribute of the PathHits object the worker and the clock use.")
-    secret: str = setting("", "", "Key of everything that must stay the same across restarts; needed by salt_rotation=never.")
+    secret: str = setting("", "", "Key of what must stay the same across restarts; needed by salt_rotation=never.")
     enabled: bool = setting(True, "", "0 makes every middleware a plain pass-through that counts nothing.")
 
-    route_label: RouteLabel = setting("name", "", "What a hit is counted under: name, pattern or path, else the next of them.")
-    exclude: tuple[str, ...] = setting(("static", "*.static"), "globs", "Labels (route name or pattern) that are not counted.")
+    route_label: RouteLabel = setting("name", "", "What a hit counts under: name, pattern or path, else the next.")
+    exclude: tuple[str, ...] = setting(("static", "*.static"), "globs", "Route names or patterns that are not counted.")
     exclude_prefixes: tuple[str, ...] = setting(
         ("/static/", "/favicon.ico", "/robots.txt", "/_pathhits/"), "paths", "URL path prefixes that are not counted."
     )
@@ -71,18 +73,18 @@ class Settings:
     count_statuses: tuple[int, ...] = setting(
         (200, 201, 202, 203, 206, 207, 208, 226, 304), "", "Response statuses that make a hit (206 only from byte 0)."
     )
-    max_labels: int = setting(10_000, "labels", "Distinct labels a process and a UTC day before hits count under (other).")
+    max_labels: int = setting(10_000, "labels", "Distinct labels a process and UTC day, then (other).")
 
     trusted_proxies: TrustedProxies = setting(
         0, "hops or CIDRs", "Proxies in front of the app whose forwarded address is believed, counted from the right."
     )
-    proxy_header: str = setting("X-Forwarded-For", "header", "The one header in which trusted proxies name the client.")
+    proxy_header: str = setting("X-Forwarded-For", "header", "The header in which trusted proxies name the client.")
     bots: Bots = setting("drop", "", "drop: bots are not hits, they are counted as drops; count: they are hits.")
     salt_rotation: SaltRotation = setting("day", "", "How long a visitor can be recognised: day, week, month or never.")
-    opt_out_cookie: str = setting("pathhits_optout", "cookie", "A request with this cookie is counted without a visitor.")
+    opt_out_cookie: str = setting("pathhits_optout", "cookie", "A request with this cookie counts without a visitor.")
 
     flush_interval: float = setting(1.0, "s", "How often a process sends what it counted to Redis.")
-    buffer_size: int = setting(50_000, "entries", "Requests and visitors a process holds while Redis is away; the rest is shed.")
+    buffer_size: int = setting(50_000, "entries", "What a process holds while Redis is away; the rest is shed.")
     sync_every: float = setting(30.0, "s", "How often the clock moves the counts from Redis into SQL.")
     request_deadline: float = setting(0.05, "s", "How long a read inside a request may take before it answers without.")
 
@@ -101,16 +103,14 @@ class Settings:
         Raises `SettingsError` for a ``PATHHITS_`` variable that is no setting.
         """
         environ = os.environ if environ is None else environ
-        values: dict[str, Any] = {
-            name: environ[bare] for name, bare in BARE_ENV_NAMES.items() if environ.get(bare)
-        }
+        values: dict[str, Any] = {name: environ[bare] for name, bare in BARE_ENV_NAMES.items() if environ.get(bare)}
         prefixed = {key[len(ENV_PREFIX) :]: value for key, value in environ.items() if key.startswith(ENV_PREFIX)}
         values.update(_known(prefixed, lambda name: f"{ENV_PREFIX}{name}"))
         return cls(**{**values, **overrides})
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
-        """Settings from upper-case keys such as ``{"REDIS_URL": ...}``; what is not given comes from the environment."""
+        """Settings from keys such as ``{"REDIS_URL": ...}``; what is not given comes from the environment."""
         return cls.from_env(environ, **_known(mapping, lambda name: f"PATHHITS[{name!r}]"))
 
     def redacted(self) -> dict[str, Any]:
@@ -136,7 +136,9 @@ def _known(mapping: Mapping[str, Any], spell: Callable[[str], str]) -> dict[str,
     known = set(names())
     for key in mapping:
         if key.lower() not in known or key != key.upper():
-            raise SettingsError(f"{spell(key)}: unknown setting; known are {', '.join(sorted(n.upper() for n in known))}")
+            raise SettingsError(
+                f"{spell(key)}: unknown setting; known are {', '.join(sorted(n.upper() for n in known))}"
+            )
     return {key.lower(): value for key, value in mapping.items()}
 
 
@@ -264,7 +266,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("REDIS_URL is empty: give a URL such as redis://127.0.0.1:6379/0")
     if settings.cold_below < 0 or settings.cold_below > settings.hot_at:
         raise SettingsError(
-            f"COLD_BELOW={settings.cold_below} is above HOT_AT={settings.hot_at}: an item would be hot and cold at once; lower it"
+            f"COLD_BELOW={settings.cold_below} is above HOT_AT={settings.hot_at}: "
+            "an item would be hot and cold at once; lower it"
         )
     if settings.salt_rotation == "never" and len(settings.secret) < 16:
         raise SettingsError("SALT_ROTATION=never needs SECRET, at least 16 characters, kept the same everywhere")

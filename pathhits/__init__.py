@@ -1,0 +1,38 @@
+"""pathhits: who looks at what on your site, counted in your own database."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathhits.app import PathHits
+    from pathhits.errors import NotMigrated, PathHitsError, SettingsError, StoreUnavailable
+    from pathhits.settings import Settings
+
+__version__ = "0.1.0"
+__all__ = [
+    "NotMigrated",
+    "PathHits",
+    "PathHitsError",
+    "Settings",
+    "SettingsError",
+    "StoreUnavailable",
+    "__version__",
+]
+
+_HOMES = {
+    "PathHits": "pathhits.app",
+    "NotMigrated": "pathhits.errors",
+    "PathHitsError": "pathhits.errors",
+    "SettingsError": "pathhits.errors",
+    "StoreUnavailable": "pathhits.errors",
+    "Settings": "pathhits.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import pathhits`` costs next to nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

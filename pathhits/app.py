@@ -1,0 +1,296 @@
+"""`PathHits`: what an app holds in its hand. The only place that builds stores, buffers and middleware."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+from wsgiref.types import WSGIApplication
+
+from redis import Redis
+
+from pathhits.capture import shutdown
+from pathhits.capture.buffer import Buffer
+from pathhits.capture.deadline import Deadline, Overdue
+from pathhits.capture.guard import Guard
+from pathhits.capture.recorder import Recorder
+from pathhits.errors import PathHitsError, SettingsError
+from pathhits.middleware.asgi import AsgiApp, AsgiMiddleware
+from pathhits.middleware.wsgi import WsgiMiddleware
+from pathhits.settings import Settings
+from pathhits.storage.redis.client import connect
+from pathhits.storage.redis.keys import Keys
+from pathhits.storage.redis.pending import PendingStore
+from pathhits.storage.redis.salts import SaltStore
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from pathhits.core.periods import By
+    from pathhits.jobs.doctor import Finding
+    from pathhits.jobs.sync import SyncReport
+    from pathhits.jobs.verify import VerifyReport
+    from pathhits.stats import Count, Metric, PathRow, Point, Stats
+    from pathhits.storage.sql.reads import Reads
+
+#: Seconds that the end of an ASGI app's lifespan may spend on the last flush.
+LIFESPAN_FLUSH = 3.0
+#: Labels whose last known count is kept for when a store does not answer in time.
+COUNTS_REMEMBERED = 1_000
+
+
+class PathHits:
+    """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
+
+    ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.
+    Raises `SettingsError` for a setting that is unknown or impossible.
+    """
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        if settings is not None and overrides:
+            raise SettingsError(f"give settings or keywords, not both: {', '.join(sorted(overrides))}")
+        try:
+            self.settings = settings or Settings.from_env(**overrides)
+        except TypeError as error:
+            raise SettingsError(f"unknown setting: {error}") from None
+        self.guard = Guard()
+        self._deadline = Deadline(self.settings.request_deadline)
+        self._last_counts: OrderedDict[str, Count] = OrderedDict()
+        self._last_counts_lock = threading.Lock()
+
+    # Counting.
+
+    def wsgi(self, app: WSGIApplication) -> WSGIApplication:
+        """``app`` with every request counted; its responses are the same to the byte."""
+        if not self.settings.enabled:
+            return app
+        self._live()
+        return WsgiMiddleware(app, self.recorder, self.settings.proxy_header, self.settings.opt_out_cookie)
+
+    def asgi(self, app: AsgiApp) -> AsgiApp:
+        """``app`` with every HTTP request counted; websockets pass, the end of the lifespan flushes."""
+        if not self.settings.enabled:
+            return app
+        self._live()
+        return AsgiMiddleware(
+            app, self.recorder, self.settings.proxy_header, self.settings.opt_out_cookie, self._last_flush
+        )
+
+    def init_app(self, app: Any) -> None:
+        """Count the requests of a Flask app; it is then ``app.extensions["pathhits"]``."""
+        # An adapter is a layer above: it is found by name, and Flask is imported only by those who have it.
+        importlib.import_module("pathhits.integrations.flask").init_app(self, app)
+
+    def track_hit(self, label: str) -> None:
+        """Count one hit under ``label``; never raises, never blocks. Inside a request it is that visitor's hit."""
+        if self.settings.enabled:
+            self._live()
+            self.recorder.track(label)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send to Redis all this process has counted; False when ``timeout`` seconds were not enough."""
+        return self.buffer.flush(timeout)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush a last time and let go of all connections; False when Redis did not take everything in time."""
+        done = self.buffer.close(timeout) if "buffer" in self.__dict__ else True
+        if "redis" in self.__dict__:
+            self.redis.close()
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+        return done
+
+    # Jobs.
+
+    def sync(self, force: bool = False) -> SyncReport:
+        """Move what is in Redis into SQL, exactly once; raises `StoreUnavailable` or `NotMigrated`, losing nothing."""
+        from pathhits.jobs.sync import sync
+        from pathhits.storage.sql.ledger import Ledger
+
+        return sync(self.pending, Ledger(self.engine), force=force)
+
+    def verify(self) -> VerifyReport:
+        """Whether the sums in SQL agree with each other."""
+        from pathhits.jobs.verify import verify
+
+        return verify(self.reads)
+
+    def doctor(self) -> list[Finding]:
+        """What is wrong with Redis, SQL, queue and settings, and what to do about it."""
+        from pathhits.jobs.doctor import examine
+
+        return examine(self.settings, self.pending, self.queue_connection, self.engine, self.reads)
+
+    def migrate(self) -> None:
+        """Create or change our tables as this version needs them."""
+        from pathhits.storage.sql.migrate import upgrade
+
+        upgrade(self.engine)
+
+    # Reading. The counts of a page are for templates: they answer within `Settings.request_deadline` and never raise.
+
+    def hit_count(self, label: str) -> Count:
+        """All hits of ``label``, stored + pending; ``.partial`` when a store did not answer in time."""
+        return self.hit_counts([label])[label]
+
+    def hit_counts(self, labels: Iterable[str]) -> dict[str, Count]:
+        """All hits of each label, in one Redis call and one SQL statement; a partial one is the last that was known."""
+        wanted = list(dict.fromkeys(labels))
+        try:
+            counts = self._deadline.ask(lambda: self.stats.hit_counts(wanted))
+        except (PathHitsError, Overdue) as error:
+            self.guard.failed("a count could not be read in time", error)
+            return {label: self._last_known(label) for label in wanted}
+        except Exception as error:
+            self.guard.failed("internal", error)
+            return {label: self._last_known(label) for label in wanted}
+        self._remember(counts)
+        return counts
+
+    def stored_hit_count(self, label: str) -> int:
+        """The part of `hit_count` that is in SQL."""
+        return self.hit_count(label).stored
+
+    def pending_hit_count(self, label: str) -> int:
+        """The part of `hit_count` that is in Redis and not yet in SQL."""
+        return self.hit_count(label).pending
+
+    def top_paths(self, since: datetime | None = None, until: datetime | None = None, limit: int = 10) -> list[PathRow]:
+        """The labels with the most hits between two aware datetimes; see `Stats.top_paths`."""
+        return self.stats.top_paths(since, until, limit)
+
+    def series(
+        self,
+        metric: Metric,
+        since: datetime,
+        until: datetime,
+        by: By = "hour",
+        tz: str = "UTC",
+        label: str | None = None,
+    ) -> list[Point]:
+        """One number a step in a time zone; see `Stats.series`."""
+        return self.stats.series(metric, since, until, by, tz, label)
+
+    def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
+        """Requests seen and not counted, by reason, stored + pending."""
+        return self.stats.drops(since, until)
+
+    def total(self, metric: Literal["hits", "requests"] = "hits") -> int:
+        """Hits, or requests seen, of the whole site since the beginning, stored + pending."""
+        return self.stats.total(metric)
+
+    # What it is made of, built when first used.
+
+    @cached_property
+    def redis(self) -> Redis:
+        """The client for counts; it never repeats a command by itself."""
+        return connect(
+            self.settings.redis_url, timeout=self.settings.redis_timeout, verify=self.settings.redis_tls_verify
+        )
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The names of our Redis keys."""
+        return Keys(self.settings.namespace)
+
+    @cached_property
+    def pending(self) -> PendingStore:
+        """The counting side of Redis."""
+        return PendingStore(self.redis, self.keys)
+
+    @cached_property
+    def buffer(self) -> Buffer:
+        """The buffer of this process; flushed when the process ends."""
+        buffer = Buffer(self.settings, self.pending, SaltStore(self.redis, self.keys), self.guard)
+        shutdown.watch(buffer)
+        return buffer
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """The request side."""
+        return Recorder(self.settings, self.buffer.append, self.guard)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The SQL engine; its connections stay with the process that made them."""
+        from pathhits.storage.sql.dialects import make_engine
+
+        engine = make_engine(self.settings.database_url)
+        os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+        return engine
+
+    @cached_property
+    def reads(self) -> Reads:
+        """Questions to SQL."""
+        from pathhits.storage.sql.reads import Reads
+
+        return Reads(self.engine)
+
+    @cached_property
+    def stats(self) -> Stats:
+        """Questions to both stores."""
+        from pathhits.stats import Stats
+
+        return Stats(self.pending, self.reads, self.settings.redis_url)
+
+    def queue_connection(self) -> Redis:
+        """A client for the Redis of RQ and the clock."""
+        url = self.settings.queue_url or self.settings.redis_url
+        return connect(url, timeout=self.settings.redis_timeout, verify=self.settings.redis_tls_verify)
+
+    def _live(self) -> None:
+        shutdown.flush_on_sigterm()
+
+    async def _last_flush(self) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.buffer.close, LIFESPAN_FLUSH)
+        except Exception:
+            # Not asyncio (trio), or its threads are gone: flush here, nobody is served any more.
+            self.buffer.close(LIFESPAN_FLUSH)
+
+    def _remember(self, counts: dict[str, Count]) -> None:
+        with self._last_counts_lock:
+            self._last_counts.update(counts)
+            while len(self._last_counts) > COUNTS_REMEMBERED:
+                self._last_counts.popitem(last=False)
+
+    def _last_known(self, label: str) -> Count:
+        from pathhits.stats import Count
+
+        with self._last_counts_lock:
+            known = self._last_counts.get(label)
+        return Count(known.stored, known.pending, partial=True) if known else Count(0, 0, partial=True)
+
+
+def load(path: str = "") -> PathHits:
+    """The PathHits of ``path`` ("module:attribute", by default PATHHITS_APP), else a new one from the environment.
+
+    The attribute may be a PathHits, a function that returns one, or an app that has one in ``extensions``. Raises
+    `SettingsError` when there is none.
+    """
+    path = path or os.environ.get("PATHHITS_APP", "")
+    if not path:
+        return PathHits()
+    module_name, _, attribute = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for name in (attribute or "hits").split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"APP={path}: {error}; give module:attribute of your PathHits object") from error
+    return _as_pathhits(found, path)
+
+
+def _as_pathhits(found: Any, path: str) -> PathHits:
+    if callable(found) and not isinstance(found, PathHits) and not hasattr(found, "extensions"):
+        found = found()
+    found = getattr(found, "extensions", {}).get("pathhits", found)
+    if not isinstance(found, PathHits):
+        raise SettingsError(f"APP={path} is a {type(found).__name__}: give module:attribute of your PathHits object")
+    return found

@@ -1,0 +1,1 @@
+"""The request side: never raises into the app."""

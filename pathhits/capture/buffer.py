@@ -1,0 +1,306 @@
+"""The process's buffer: request threads append, one flusher thread sends, once a second.
+
+The flusher folds entries into deltas and visitors, cuts batches of about `BATCH_SIZE` and sends one at a time.
+A batch of unknown outcome is kept and resent verbatim; Redis applies a sequence once. The thread is started by
+the first hit, so a server that forks after import has one in every worker, and a forked child starts afresh.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+import redis
+
+from pathhits.capture.accumulator import Accumulator
+from pathhits.capture.guard import Guard
+from pathhits.capture.judge import Judge
+from pathhits.capture.recorder import Entry
+from pathhits.core.periods import hour_of
+from pathhits.core.statuses import Reason
+from pathhits.core.visitors import salt_period, secret_salt
+from pathhits.hits import DROPS, HITS, Batch, Delta
+from pathhits.settings import Settings
+from pathhits.storage.redis.pending import Added
+
+#: Deltas and visitors a script call takes, so that it never holds Redis for long.
+BATCH_SIZE = 250
+#: Longest wait in seconds between two tries while Redis is away.
+LONGEST_BACKOFF = 10.0
+#: Salt periods remembered: the current one, the one before for late hits, and the next after midnight.
+SALTS_REMEMBERED = 3
+#: Flush intervals without a sign of the flusher after which a request flushes in its stead.
+LATE_INTERVALS = 5
+#: Entries folded before other threads get a turn.
+FOLD_SLICE = 500
+
+
+class Sink(Protocol):
+    """Where batches go; both may raise `redis.RedisError`."""
+
+    def run_id(self) -> str: ...
+
+    def add(self, batch: Batch, first_run_id: str) -> Added: ...
+
+
+class Salts(Protocol):
+    """Where salts come from; may raise `redis.RedisError`."""
+
+    def get(self, period: str) -> bytes | None: ...
+
+
+class Buffer:
+    """Holds what one process counted until Redis has it, within bounds, across forks and failures."""
+
+    def __init__(self, settings: Settings, sink: Sink, salts: Salts, guard: Guard) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._salts = salts
+        self._guard = guard
+        self._judge = Judge(settings)
+        self._late_after = max(LATE_INTERVALS * settings.flush_interval, 2.0)
+        self._begin()
+
+    def _begin(self) -> None:
+        """State of a process that has counted nothing: a client of its own, and no thread yet."""
+        self._pid = os.getpid()
+        self._client = secrets.token_hex(8)
+        self._sequence = 0
+        self._entries: deque[Entry] = deque()
+        self._accumulator = Accumulator(self._settings.max_labels, self._settings.buffer_size)
+        self._in_flight: Batch | None = None
+        self._first_run_id = ""
+        self._shed: dict[int, int] = {}
+        self._shed_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._start_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failures = 0
+        self._next_try = 0.0
+        self._beat = time.time()
+        self._suspected = 0.0
+        self._known_salts: dict[str, bytes | None] = {}
+        #: Requests whose counts Redis has acknowledged, and batches sent again after an unknown outcome.
+        self.sent = 0
+        self.resent = 0
+
+    # The request side.
+
+    def append(self, entry: Entry) -> None:
+        """Take one entry; costs a queue append, and starts the flusher when there is none."""
+        if self._pid != os.getpid():
+            self.after_fork()
+        if len(self._entries) >= self._settings.buffer_size:
+            self._shed_one(entry[0])
+        else:
+            self._entries.append(entry)
+        if self._thread is None:
+            self._start()
+        elif entry[0] - self._beat > self._late_after:
+            self._flush_late(entry[0])
+
+    def _shed_one(self, moment: float) -> None:
+        with self._shed_lock:
+            hour = hour_of(moment)
+            self._shed[hour] = self._shed.get(hour, 0) + 1
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None:
+                self._beat = time.time()
+                self._stop = threading.Event()
+                arguments = (self._stop, self._wake)
+                self._thread = threading.Thread(target=self._run, args=arguments, name="pathhits-flusher", daemon=True)
+                self._thread.start()
+
+    def _flush_late(self, now: float) -> None:
+        """Threads do not seem to run here (uWSGI without --enable-threads): flush on this request's time.
+
+        Only when a later request still finds no sign of the flusher; a process that just slept has woken it by then.
+        """
+        if self._suspected <= self._beat:
+            self._suspected = now
+            self._wake.set()
+        elif now - self._suspected > 0.1:
+            self._beat = now
+            if self._lock.acquire(blocking=False):
+                try:
+                    self._pass()
+                finally:
+                    self._lock.release()
+
+    # The flusher side.
+
+    def _run(self, stop: threading.Event, wake: threading.Event) -> None:
+        while not stop.is_set():
+            wake.wait(self._settings.flush_interval)
+            wake.clear()
+            self._beat = time.time()
+            with self._lock:
+                self._pass()
+            self._beat = time.time()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send all that was counted so far; True when Redis has acknowledged it within ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        if not self._lock.acquire(timeout=max(timeout, 0.001)):
+            return False
+        try:
+            while not self._pass(force=True, deadline=deadline):
+                if time.monotonic() + 0.05 >= deadline:
+                    return False
+                time.sleep(0.05)
+            return True
+        finally:
+            self._lock.release()
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush a last time and end the thread; an append afterwards starts it again."""
+        done = self.flush(timeout)
+        with self._start_lock:
+            thread, self._thread = self._thread, None
+            self._stop.set()
+        self._wake.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=min(timeout, 1.0))
+        return done
+
+    def after_fork(self) -> None:
+        """In a forked child: what is buffered is the parent's to send, the thread and the locks are gone."""
+        self._guard.after_fork()
+        self._begin()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be folded or sent; 0 when Redis has everything."""
+        in_flight = self._in_flight
+        return len(self._entries) + (1 if self._accumulator or in_flight is not None else 0)
+
+    def _pass(self, *, force: bool = False, deadline: float | None = None) -> bool:
+        """Fold what came in and send what is due; True when nothing is left. Never raises. The lock is held."""
+        try:
+            due = force or time.monotonic() >= self._next_try
+            self._fold(ask_for_salts=due)
+            if due:
+                self._send(deadline)
+                self._failures = 0
+        except redis.RedisError as error:
+            self._back_off(error)
+        except Exception as error:
+            self._guard.failed("internal", error)
+        return not self._entries and not self._accumulator and self._in_flight is None
+
+    def _back_off(self, error: Exception) -> None:
+        self._failures += 1
+        longest = min(self._settings.flush_interval * 2 ** min(self._failures, 16), LONGEST_BACKOFF)
+        self._next_try = time.monotonic() + longest * random.uniform(0.5, 1.0)  # jitter, not a secret
+        self._guard.failed("Redis is away, hits wait in the process", f"{type(error).__name__}: {error}")
+
+    def _fold(self, *, ask_for_salts: bool) -> None:
+        with self._shed_lock:
+            shed, self._shed = self._shed, {}
+        for hour, amount in shed.items():
+            self._accumulator.request(hour, amount)
+            self._accumulator.drop(hour, Reason.OVERFLOW, amount)
+        folded = 0
+        while self._entries:
+            entry = Entry(*self._entries.popleft())
+            try:
+                salt = self._salt(entry, ask_for_salts)
+            except LookupError:
+                self._entries.appendleft(entry)
+                return
+            except BaseException:
+                self._entries.appendleft(entry)
+                raise
+            self._fold_one(entry, salt)
+            folded += 1
+            if folded % FOLD_SLICE == 0:
+                time.sleep(0)
+
+    def _fold_one(self, entry: Entry, salt: bytes | None) -> None:
+        hour = hour_of(entry.moment)
+        self._accumulator.request(hour)
+        try:
+            reason = self._judge.reason(entry)
+            label, excluded = ("", False) if reason else self._judge.label(entry)
+            visitor = None if reason or excluded or salt is None else self._judge.visitor(entry, salt)
+        except Exception as error:
+            self._guard.failed("internal", error)
+            reason, excluded, label, visitor = Reason.INTERNAL, False, "", None
+        if reason or excluded:
+            self._accumulator.drop(hour, reason or Reason.EXCLUDED)
+        else:
+            self._accumulator.hit(hour, label, visitor)
+
+    def _salt(self, entry: Entry, ask: bool) -> bytes | None:
+        """The salt for this entry's visitor, None when it has none; LookupError when it is not known yet."""
+        if entry.reason or entry.anonymous:
+            return None
+        if self._settings.salt_rotation == "never":
+            return secret_salt(self._settings.secret)
+        period = salt_period(entry.moment, self._settings.salt_rotation)
+        if period not in self._known_salts:
+            if not ask:
+                raise LookupError(period)
+            self._known_salts[period] = self._salts.get(period)
+            for old in list(self._known_salts)[:-SALTS_REMEMBERED]:
+                del self._known_salts[old]
+        return self._known_salts[period]
+
+    def _send(self, deadline: float | None) -> None:
+        run_id = ""
+        while self._in_flight is not None or self._accumulator:
+            if not run_id:
+                # Asked before anything is sent: a connection that died is found by a question that may be repeated.
+                run_id = self._sink.run_id()
+            if self._in_flight is None:
+                self._in_flight = self._cut()
+                self._first_run_id = ""
+            elif self._first_run_id:
+                self.resent += 1
+            self._send_one(self._in_flight, run_id)
+            self._beat = time.time()
+            if deadline is not None and time.monotonic() > deadline:
+                return
+
+    def _send_one(self, batch: Batch, run_id: str) -> None:
+        first_run_id = self._first_run_id
+        # From here on the outcome is unknown, until Redis says otherwise.
+        self._first_run_id = first_run_id or run_id
+        try:
+            added = self._sink.add(batch, first_run_id)
+        except (redis.ResponseError, redis.exceptions.BusyLoadingError):
+            self._first_run_id = first_run_id
+            raise
+        if added.status == "uncertain":
+            self._reclassify(batch, set(batch.deltas), Reason.UNCERTAIN)
+        elif added.rejected:
+            fields = {field for field, _ in added.rejected}
+            self._reclassify(batch, {d for d in batch.deltas if d.field() in fields}, Reason.REJECTED)
+            self._guard.failed("Redis refused a field", "; ".join(f"{f!r}: {why}" for f, why in added.rejected[:3]))
+        self._in_flight = None
+        self.sent += batch.requests
+
+    def _reclassify(self, batch: Batch, lost: set[Delta], reason: str) -> None:
+        """Count what a batch could not add as drops, so that requests stay counted + drops."""
+        if reason == Reason.UNCERTAIN:
+            self._guard.failed("a batch may have been lost or kept by a Redis that was replaced", f"{batch.requests}")
+        for delta in lost:
+            amount = batch.deltas[delta]
+            if delta.counter in (HITS, DROPS):
+                self._accumulator.drop(delta.hour, reason, amount)
+            elif reason == Reason.UNCERTAIN:
+                self._accumulator.add(delta, amount)
+
+    def _cut(self) -> Batch:
+        self._sequence += 1
+        deltas, visitors = self._accumulator.take(BATCH_SIZE)
+        return Batch(self._client, self._sequence, secrets.token_hex(8), deltas, visitors)

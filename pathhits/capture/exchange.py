@@ -1,0 +1,56 @@
+"""One request and its response, as far as counting needs them: filled by a middleware, read by the recorder."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+#: Headers whose value says that a browser fetches ahead of a visitor who may never look.
+PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
+
+#: `Exchange.pattern` where a framework looked for a route and found none.
+UNMATCHED = ""
+
+
+class Exchange:
+    """What a middleware learns of one HTTP exchange; adapters inside may set ``name`` and ``pattern``.
+
+    ``path`` is the decoded URL path, ``peer`` the address of the connection, ``forwarded`` the proxy header.
+    They stay in this process: what leaves it is the label and a keyed hash.
+    """
+
+    __slots__ = (
+        "anonymous",
+        "content_range",
+        "content_type",
+        "failed",
+        "forwarded",
+        "method",
+        "name",
+        "path",
+        "pattern",
+        "peer",
+        "purpose",
+        "status",
+        "user_agent",
+    )
+
+    def __init__(
+        self, method: str, path: str, peer: str, forwarded: str, user_agent: str, purpose: str, anonymous: bool
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.peer = peer
+        self.forwarded = forwarded
+        self.user_agent = user_agent
+        self.purpose = purpose
+        self.anonymous = anonymous
+        self.status = 0
+        self.content_type = ""
+        self.content_range = ""
+        self.name: str | None = None
+        self.pattern: str | None = None
+        self.failed = False
+
+
+#: The exchange in progress, so that `PathHits.track_hit` inside a view knows whose request it serves.
+current: ContextVar[Exchange | None] = ContextVar("pathhits_exchange", default=None)

@@ -1,0 +1,39 @@
+"""Keeps our own failures away from the app: they are counted, and logged at most once a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Lock
+
+logger = logging.getLogger("pathhits")
+
+#: Seconds between two log lines about the same kind of failure.
+QUIET = 60.0
+
+
+class Guard:
+    """Counts failures by kind and says so in the log, rarely enough that a broken Redis does not fill a disk."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._spoken: dict[str, float] = {}
+        self.failures: dict[str, int] = {}
+
+    def failed(self, kind: str, error: BaseException | str) -> None:
+        """Note one failure of ``kind``; never raises."""
+        with self._lock:
+            count = self.failures[kind] = self.failures.get(kind, 0) + 1
+            now = time.monotonic()
+            speak = now - self._spoken.get(kind, -QUIET) >= QUIET
+            if speak:
+                self._spoken[kind] = now
+        if speak:
+            said = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
+            # A traceback helps with our own bugs only; a broken connection explains itself.
+            trace = error if kind == "internal" and isinstance(error, BaseException) else None
+            logger.warning("%s (%d so far): %s", kind, count, said, exc_info=trace)
+
+    def after_fork(self) -> None:
+        """Start afresh in a forked child, where the lock may have been held by a thread that is no more."""
+        self._lock = Lock()

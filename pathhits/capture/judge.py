@@ -1,0 +1,60 @@
+"""Decides, in the flusher thread, what a candidate hit counts under, or why it does not, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from pathhits.capture.exchange import UNMATCHED
+from pathhits.capture.recorder import Entry
+from pathhits.core import labels
+from pathhits.core.bots import is_bot
+from pathhits.core.clients import client_address
+from pathhits.core.statuses import Reason
+from pathhits.core.visitors import visitor_id
+from pathhits.settings import Settings
+
+#: Routes whose label is remembered; an app has hundreds, so this holds them all and still has an end.
+ROUTES = 4096
+
+
+class Judge:
+    """The settings' view of an entry; pure but for its caches, which hold no address."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._excluded = labels.compile_globs(settings.exclude)
+        self._drop_bots = settings.bots == "drop"
+        self._route: Callable[[str | None, str | None, str], tuple[str, bool]] = lru_cache(ROUTES)(self._label)
+
+    def reason(self, entry: Entry) -> str:
+        """Why this entry is no hit, "" when it may be one."""
+        if entry.reason:
+            return entry.reason
+        if entry.path is not None:
+            if entry.path.startswith(self._settings.exclude_prefixes):
+                return Reason.EXCLUDED
+            if entry.content_type.startswith(self._settings.exclude_types):
+                return Reason.EXCLUDED
+            if entry.pattern == UNMATCHED and not entry.name:
+                return Reason.UNMATCHED
+        if self._drop_bots and entry.user_agent is not None and is_bot(entry.user_agent):
+            return Reason.BOT
+        return ""
+
+    def label(self, entry: Entry) -> tuple[str, bool]:
+        """The entry's label, and whether the settings exclude it."""
+        if entry.path is None:
+            return labels.clean(entry.name or ""), False
+        if entry.pattern and self._settings.route_label != "path":
+            return self._route(entry.name, entry.pattern, "")
+        return self._label(entry.name, entry.pattern, entry.path)
+
+    def visitor(self, entry: Entry, salt: bytes) -> int:
+        """The keyed hash of the entry's client address and user agent."""
+        address = client_address(entry.peer, entry.forwarded, self._settings.trusted_proxies)
+        return visitor_id(address, entry.user_agent or "", salt)
+
+    def _label(self, name: str | None, pattern: str | None, path: str) -> tuple[str, bool]:
+        label = labels.choose(name, pattern, path, self._settings.route_label)
+        return label, any(self._excluded(word) for word in (label, name, pattern) if word)

@@ -1,0 +1,108 @@
+"""The request side: turns a finished exchange into one small tuple on the buffer's queue. Never raises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pathhits.capture.exchange import Exchange, current
+from pathhits.capture.guard import Guard
+from pathhits.core.bots import is_prefetch
+from pathhits.core.statuses import Reason, starts_at_zero
+from pathhits.settings import Settings
+
+#: Characters kept of a header that a client writes; no real user agent or chain of proxies is longer.
+HEADER_LENGTH = 1024
+#: Characters kept of a path: what a server accepts in one request line.
+PATH_LENGTH = 65_536
+
+
+class Entry(NamedTuple):
+    """One request as the flusher finds it; made as a plain tuple in this order, since that is four times as fast.
+
+    ``reason`` is "" for a candidate hit, else why it is none. ``path`` is None for an explicit label, which is
+    then ``name``. ``user_agent`` is None where no request is known.
+    """
+
+    moment: float
+    reason: str
+    name: str | None
+    pattern: str | None
+    path: str | None
+    content_type: str
+    peer: str
+    forwarded: str
+    user_agent: str | None
+    anonymous: bool
+
+
+class Recorder:
+    """Decides what needs no thought, leaves the rest to the flusher, and appends."""
+
+    def __init__(self, settings: Settings, append: Callable[[Entry], None], guard: Guard) -> None:
+        self._count_statuses = frozenset(settings.count_statuses)
+        self._append = append
+        self._guard = guard
+
+    def record(self, exchange: Exchange) -> None:
+        """Note one finished exchange, as a candidate hit or as a drop with its reason."""
+        try:
+            entry = (
+                time.time(),
+                self._reason(exchange),
+                exchange.name,
+                exchange.pattern,
+                exchange.path[:PATH_LENGTH],
+                exchange.content_type,
+                exchange.peer,
+                exchange.forwarded[-HEADER_LENGTH:],
+                exchange.user_agent[:HEADER_LENGTH],
+                exchange.anonymous,
+            )
+            self._append(entry)  # type: ignore[arg-type]  # a plain tuple in the order of Entry
+        except Exception as error:
+            self._guard.failed("internal", error)
+
+    def is_settled(self, exchange: Exchange) -> bool:
+        """Whether nothing that may still happen to the body can make this exchange a hit."""
+        return exchange.method != "GET" or (exchange.status != 0 and exchange.status not in self._count_statuses)
+
+    def track(self, label: str) -> None:
+        """Note one hit on an explicit label; inside a request it is that visitor's."""
+        try:
+            now = time.time()
+            exchange = current.get()
+            if exchange is None:
+                self._append(Entry(now, "", str(label), None, None, "", "", "", None, True))
+                return
+            reason = Reason.PREFETCH if is_prefetch(exchange.purpose) else ""
+            self._append(
+                Entry(
+                    now,
+                    reason,
+                    str(label),
+                    None,
+                    None,
+                    "",
+                    exchange.peer,
+                    exchange.forwarded[-HEADER_LENGTH:],
+                    exchange.user_agent[:HEADER_LENGTH],
+                    exchange.anonymous,
+                )
+            )
+        except Exception as error:
+            self._guard.failed("internal", error)
+
+    def _reason(self, exchange: Exchange) -> str:
+        if exchange.method != "GET":
+            return Reason.METHOD
+        if exchange.failed or not exchange.status:
+            return Reason.FAILED
+        if exchange.status not in self._count_statuses:
+            return Reason.STATUS
+        if exchange.status == 206 and not starts_at_zero(exchange.content_range):
+            return Reason.RANGE
+        if exchange.purpose and is_prefetch(exchange.purpose):
+            return Reason.PREFETCH
+        return ""

@@ -1,0 +1,149 @@
+"""Looks at everything pathhits stands on and says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import redis
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from pathhits.errors import PathHitsError
+from pathhits.jobs.clock import clock_alive, workers_alive
+from pathhits.settings import Settings, redact
+from pathhits.storage.redis.client import explain
+from pathhits.storage.redis.pending import PendingStore
+from pathhits.storage.sql import migrate
+from pathhits.storage.sql.reads import Reads
+
+State = Literal["ok", "warning", "error"]
+
+#: Seconds the oldest sealed generation may wait before it is worth a warning.
+LONG_WAIT = 600
+#: Oldest Redis whose commands are enough.
+OLDEST_REDIS = (6, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: its state, and a sentence that says what to do when it is not ok."""
+
+    what: str
+    state: State
+    says: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def examine(
+    settings: Settings, pending: PendingStore, queue: Callable[[], redis.Redis], engine: Engine, reads: Reads
+) -> list[Finding]:
+    """Findings about Redis, SQL, queue, clock and client addresses; never raises for what it examines."""
+    return [
+        *_redis(settings, pending),
+        *_queue(settings, queue),
+        *_sql(settings, engine, reads),
+        _addresses(settings),
+    ]
+
+
+def _redis(settings: Settings, pending: PendingStore) -> Iterator[Finding]:
+    try:
+        info: Any = pending.client.info()
+        yield _version(info)
+        yield _eviction(info)
+        yield _persistence(info)
+        yield _backlog(pending)
+    except redis.RedisError as error:
+        yield Finding("Redis", "error", f"{explain(error, settings.redis_url)}; check REDIS_URL and the server")
+
+
+def _version(info: dict[str, Any]) -> Finding:
+    shown = str(info.get("redis_version", "0"))
+    version = tuple(int(part) for part in shown.split(".")[:2] if part.isdigit())
+    if version < OLDEST_REDIS:
+        return Finding("Redis", "error", f"version {shown} is too old: 6.2 or newer is needed")
+    if not info.get("run_id"):
+        return Finding("Redis", "warning", f"version {shown} hides its run_id: a rollback may count twice")
+    return Finding("Redis", "ok", f"version {shown} answers")
+
+
+def _eviction(info: dict[str, Any]) -> Finding:
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        advice = "it may delete counts: set 'maxmemory-policy noeviction', or give pathhits a Redis of its own"
+        return Finding("eviction", "error", f"maxmemory-policy is {policy}, {advice}")
+    return Finding("eviction", "ok", "maxmemory-policy is noeviction")
+
+
+def _persistence(info: dict[str, Any]) -> Finding:
+    if info.get("aof_enabled"):
+        return Finding("persistence", "ok", "the append-only file is on")
+    advice = "a crash loses what was not yet synced: set 'appendonly yes', or accept at most SYNC_EVERY seconds of hits"
+    return Finding("persistence", "warning", f"the append-only file is off, {advice}")
+
+
+def _backlog(pending: PendingStore) -> Finding:
+    count, age = pending.waiting()
+    if age is not None and age > LONG_WAIT:
+        advice = "no sync gets through: look at the worker's log and run 'pathhits sync'"
+        return Finding("backlog", "error", f"{count} generations wait, the oldest for {age:.0f} s: {advice}")
+    return Finding("backlog", "ok", f"{count} generations wait for SQL")
+
+
+def _queue(settings: Settings, queue: Callable[[], redis.Redis]) -> Iterator[Finding]:
+    try:
+        connection = queue()
+        ago = clock_alive(connection, settings.namespace)
+        workers = workers_alive(connection, settings.namespace)
+    except redis.RedisError as error:
+        url = settings.queue_url or settings.redis_url
+        yield Finding("queue", "error", f"{explain(error, url)}; check QUEUE_URL")
+        return
+    if ago is None:
+        yield Finding("clock", "error", "no clock runs, nothing is synced by itself: start 'pathhits clock'")
+    else:
+        yield Finding("clock", "ok", f"last pass {ago:.0f} s ago")
+    if not workers:
+        yield Finding("worker", "error", "no worker runs, nothing is synced by itself: start 'pathhits worker'")
+    else:
+        yield Finding("worker", "ok", f"{workers} running")
+
+
+def _sql(settings: Settings, engine: Engine, reads: Reads) -> Iterator[Finding]:
+    url = redact(settings.database_url)
+    try:
+        at, wanted = migrate.current(engine), migrate.head(engine)
+        if at != wanted:
+            yield Finding(
+                "SQL", "error", f"{url} is at revision {at}, this version needs {wanted}: run 'pathhits db upgrade'"
+            )
+            return
+        yield Finding("SQL", "ok", f"{url} answers, revision {at}")
+        totals = reads.totals()
+    except (SQLAlchemyError, PathHitsError) as error:
+        reason = redact(str(getattr(error, "orig", None) or error).partition("\n")[0])
+        yield Finding("SQL", "error", f"{url} did not answer: {reason}; check DATABASE_URL and the server")
+        return
+    if totals["near_max"]:
+        yield Finding(
+            "counters", "error", f"{totals['near_max']} of path_counters are near 2^63 and will be clamped there"
+        )
+    if totals["dead_letters"]:
+        yield Finding(
+            "dead letters", "warning", f"{totals['dead_letters']} fields could not be stored: see pathhits_dead_letters"
+        )
+
+
+def _addresses(settings: Settings) -> Finding:
+    trusted = settings.trusted_proxies
+    if not trusted:
+        how = "the address of the connection; behind a proxy set TRUSTED_PROXIES, or all visitors look like one"
+    elif isinstance(trusted, int):
+        how = f"entry {trusted} from the right of {settings.proxy_header}"
+    else:
+        how = f"{settings.proxy_header}, past the networks {', '.join(map(str, trusted))}"
+    return Finding("client address", "ok", how)

@@ -1,0 +1,53 @@
+"""Proves that the sums agree: totals = hours = days = site = ledger, and requests = hits + drops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pathhits.storage.sql.reads import Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One equation: what it says, both sides, and whether they agree."""
+
+    name: str
+    left: int
+    right: int
+
+    @property
+    def holds(self) -> bool:
+        return self.left == self.right
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """All equations, and how many fields stand aside as dead letters (these are in no sum)."""
+
+    checks: tuple[Check, ...]
+    dead_letters: int
+
+    @property
+    def ok(self) -> bool:
+        return all(check.holds for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        checks = [asdict(check) | {"holds": check.holds} for check in self.checks]
+        return {"ok": self.ok, "checks": checks, "dead_letters": self.dead_letters}
+
+
+def verify(reads: Reads) -> VerifyReport:
+    """Compare the sums in SQL, read in one statement; raises `StoreUnavailable` when it cannot."""
+    totals: Mapping[str, int] = reads.totals()
+    hits = totals["ledger"]
+    checks = (
+        Check("path_counters = ledger", totals["path_counters"], hits),
+        Check("hours of paths = ledger", totals["path_hours"], hits),
+        Check("days of paths = ledger", totals["path_days"], hits),
+        Check("hours of the site = ledger", totals["site_hits"], hits),
+        Check("requests = hits + drops", totals["requests"], totals["site_hits"] + totals["drops"]),
+    )
+    return VerifyReport(checks, totals["dead_letters"])

@@ -1,0 +1,168 @@
+"""WSGI middleware: notes what each exchange came to, and leaves every byte of it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from pathhits.capture.exchange import UNMATCHED, Exchange, current
+from pathhits.capture.recorder import Recorder
+
+#: Where the exchange is found by adapters inside the app.
+ENVIRON_KEY = "pathhits.exchange"
+
+
+class WsgiMiddleware:
+    """Wraps a WSGI app; counts through ``recorder``, and marks clients that opted out by ``opt_out_cookie``."""
+
+    def __init__(self, app: WSGIApplication, recorder: Recorder, proxy_header: str, opt_out_cookie: str) -> None:
+        self.app = app
+        self._record = recorder.record
+        self._settled = recorder.is_settled
+        self._proxy_key = "HTTP_" + proxy_header.upper().replace("-", "_")
+        self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else ""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        exchange = self._exchange(environ)
+        environ[ENVIRON_KEY] = exchange
+
+        def started(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            _note_response(exchange, environ, status, headers)
+            if exc_info is None:
+                return start_response(status, headers)
+            return start_response(status, headers, exc_info)
+
+        token = current.set(exchange)
+        try:
+            body = self.app(environ, cast(StartResponse, started))
+        except BaseException:
+            exchange.failed = True
+            self._record(exchange)
+            raise
+        finally:
+            current.reset(token)
+        return self._watched(body, exchange, environ)
+
+    def _exchange(self, environ: WSGIEnvironment) -> Exchange:
+        get = environ.get
+        path: str = get("SCRIPT_NAME", "") + get("PATH_INFO", "")
+        if not path.isascii():
+            path = path.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+        cookies = get("HTTP_COOKIE")
+        return Exchange(
+            get("REQUEST_METHOD", ""),
+            path,
+            get("REMOTE_ADDR") or "",
+            get(self._proxy_key, ""),
+            get("HTTP_USER_AGENT", ""),
+            get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_MOZ") or get("HTTP_X_PURPOSE") or "",
+            get("HTTP_SEC_GPC") == "1" or bool(cookies and self._opt_out and self._opt_out in cookies),
+        )
+
+    def _watched(self, body: Iterable[bytes], exchange: Exchange, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """The body itself where nothing of the app can fail any more, else the body with an eye on it."""
+        if type(body) in (list, tuple) or self._settled(exchange) or _is_file(body, environ):
+            self._record(exchange)
+            return body
+        if hasattr(body, "__len__"):
+            return _SizedBody(body, exchange, self._record)
+        return _Body(body, exchange, self._record)
+
+
+def _note_response(exchange: Exchange, environ: WSGIEnvironment, status: str, headers: list[tuple[str, str]]) -> None:
+    """Read what counting needs while the app still stands: afterwards its request context is gone."""
+    try:
+        exchange.status = int(status[:3])
+        if exchange.method != "GET":
+            return
+        for name, value in headers:
+            size = len(name)
+            if size == 12 and name.lower() == "content-type":
+                exchange.content_type = value
+            elif size == 13 and name.lower() == "content-range":
+                exchange.content_range = value
+        if exchange.name is None and exchange.pattern is None:
+            _note_route(exchange, environ)
+    except Exception:
+        # Only an app that breaks the protocol gets here; its server is the one to say so.
+        exchange.status = exchange.status or 0
+
+
+def _note_route(exchange: Exchange, environ: WSGIEnvironment) -> None:
+    """Find the route of a framework that leaves it in environ (Flask, Bottle)."""
+    request = environ.get("werkzeug.request")
+    if request is not None and hasattr(request, "url_rule"):
+        rule = request.url_rule
+        exchange.name = request.endpoint if rule is not None else None
+        exchange.pattern = environ.get("SCRIPT_NAME", "") + rule.rule if rule is not None else UNMATCHED
+        return
+    route = environ.get("bottle.route")
+    if route is not None:
+        exchange.name = route.name
+        exchange.pattern = environ.get("SCRIPT_NAME", "") + route.rule
+
+
+def _is_file(body: object, environ: WSGIEnvironment) -> bool:
+    """Whether a server made this body for sendfile: wrapped, it would lose its own fast path."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    if wrapper is None:
+        return False
+    return isinstance(body, wrapper) if isinstance(wrapper, type) else hasattr(body, "read")
+
+
+class _Body:
+    """An app's body, passed on piece by piece; the exchange is recorded when it ends, fails or is closed."""
+
+    __slots__ = ("_body", "_exchange", "_iterator", "_record")
+
+    def __init__(self, body: Iterable[bytes], exchange: Exchange, record: Callable[[Exchange], None]) -> None:
+        self._body = body
+        self._exchange: Exchange | None = exchange
+        self._record = record
+        self._iterator: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._body)
+            return next(self._iterator)
+        except StopIteration:
+            self._finish(failed=False)
+            raise
+        except BaseException:
+            self._finish(failed=True)
+            raise
+
+    def close(self) -> None:
+        """Close the app's body; a client that went away before the end is a hit all the same."""
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        except BaseException:
+            self._finish(failed=True)
+            raise
+        self._finish(failed=False)
+
+    def __del__(self) -> None:
+        """Count what a server (or a test client) let go of without closing it."""
+        self._finish(failed=False)
+
+    def _finish(self, *, failed: bool) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.failed = failed
+            self._record(exchange)
+
+
+class _SizedBody(_Body):
+    """A body whose length the server may ask for, to set Content-Length of a single piece."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]  # chosen only for bodies that have a length

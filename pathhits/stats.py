@@ -1,0 +1,244 @@
+"""The read side: stored (SQL) + pending (Redis), so that a reader sees neither a dip nor a double.
+
+Redis is read first, then one SQL statement gives the stored sum and says which of the generations just read it
+already includes. A generation is therefore counted once, wherever a sync has got to in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self, TypeVar
+
+import redis
+
+from pathhits.core import labels
+from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
+from pathhits.errors import StoreUnavailable
+from pathhits.hits import DROPS, HITS, SITE, Delta, Sketch
+from pathhits.storage.redis.client import explain
+from pathhits.storage.redis.pending import PendingStore
+from pathhits.storage.sql.reads import Reads, Stored, Window
+
+T = TypeVar("T")
+Metric = Literal["hits", "requests", "visitors"]
+#: UTC days whose sketches may still be in Redis.
+LIVE_DAYS = 4
+
+
+class Count(int):
+    """A number of hits with its parts; ``partial`` when Redis or SQL did not answer and its part is missing."""
+
+    stored: int
+    pending: int
+    partial: bool
+
+    def __new__(cls, stored: int, pending: int, *, partial: bool = False) -> Self:
+        self = super().__new__(cls, stored + pending)
+        self.stored, self.pending, self.partial = stored, pending, partial
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class PathRow:
+    """One line of `Stats.top_paths`: hits in the period, and visitors summed over its UTC days."""
+
+    path: str
+    hits: int
+    visitors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One step of a series: where it starts (aware, in the zone asked for) and the number in it."""
+
+    start: datetime
+    value: int
+
+
+class Stats:
+    """Questions about counts; each may raise `StoreUnavailable`, and `NotMigrated` before the first migration."""
+
+    def __init__(self, pending: PendingStore, reads: Reads, redis_url: str) -> None:
+        self._pending = pending
+        self._reads = reads
+        self._redis_url = redis_url
+
+    def hit_counts(self, wanted: Iterable[str]) -> dict[str, Count]:
+        """All hits of each label, stored + pending; one Redis call and one SQL statement for up to 1,000 labels."""
+        asked = {label: labels.clean(label) for label in wanted}
+        subjects = sorted(set(asked.values()))
+        live = self._redis(lambda: self._pending.snapshot([(HITS, subject) for subject in subjects]))
+        stored = self._reads.hit_counts(subjects, [one.generation for one in live])
+        waiting: Counter[str] = Counter()
+        for one in live:
+            if one.generation not in stored.applied:
+                waiting.update(dict(zip(subjects, one.counts, strict=True)))
+        return {label: Count(stored.amounts[subject], waiting[subject]) for label, subject in asked.items()}
+
+    def stored_hit_count(self, label: str) -> int:
+        """Hits of a label that are in SQL."""
+        clean = labels.clean(label)
+        return self._reads.hit_counts([clean]).amounts[clean]
+
+    def pending_hit_count(self, label: str) -> int:
+        """Hits of a label that are in Redis and not yet in SQL."""
+        return self.hit_counts([label])[label].pending
+
+    def top_paths(self, since: datetime | None = None, until: datetime | None = None, limit: int = 10) -> list[PathRow]:
+        """The labels with the most hits between two aware datetimes, in whole UTC hours; None is without end."""
+        if limit < 1:
+            return []
+        window = _window(since, until)
+        live = self._scan()
+        waiting = {identity: _sum(deltas, HITS, window, by_label=True) for identity, deltas in live.items()}
+        also = sorted({label for sums in waiting.values() for label in sums})
+        stored = self._reads.top_paths(window, limit, also, list(live))
+        hits = Counter(stored.amounts)
+        for identity, sums in waiting.items():
+            if identity not in stored.applied:
+                hits.update(sums)
+        best = sorted(((n, label) for label, n in hits.items() if n), key=lambda pair: (-pair[0], pair[1]))[:limit]
+        visitors = self._visitors([label for _, label in best], window)
+        return [PathRow(label, n, sum(visitors[label].values())) for n, label in best]
+
+    def series(
+        self,
+        metric: Metric,
+        since: datetime,
+        until: datetime,
+        by: By = "hour",
+        tz: str = "UTC",
+        label: str | None = None,
+    ) -> list[Point]:
+        """One number a step between two aware datetimes, steps of ``by`` in the zone ``tz``; empty steps are 0.
+
+        Hits fall into the step in which their UTC hour starts. Visitors are counted by UTC day, so they
+        have no steps shorter than a day, and a UTC day belongs to the step that holds its noon.
+        """
+        starts = bucket_starts(since, until, by, tz)
+        where = bucket_index(starts)
+        values = [0] * len(starts)
+        for hour, n in self._by_hour(metric, _window(since, until), label, by).items():
+            index = where(hour)
+            if 0 <= index < len(values):
+                values[index] += n
+        return [Point(start, n) for start, n in zip(starts, values, strict=True)]
+
+    def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
+        """Requests that were seen and are no hits, by reason, the most frequent first."""
+        window = _window(since, until)
+        live = self._scan()
+        stored = self._reads.drops(window, list(live))
+        reasons = self._with_pending(stored, live, lambda deltas: _sum(deltas, DROPS, window, by_label=True))
+        return dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def total(self, metric: Literal["hits", "requests"]) -> int:
+        """Hits, or requests seen, of the whole site since the beginning."""
+        return sum(self._by_hour(metric, Window(), None, "hour").values())
+
+    def visitors(self, since: datetime, until: datetime) -> int:
+        """Visitors of the site, summed over the UTC days the period touches."""
+        return sum(self._visitors([SITE], _window(since, until))[SITE].values())
+
+    def pending_total(self) -> int:
+        """Hits that are in Redis and not yet in SQL."""
+        live = self._scan()
+        applied = self._reads.hit_counts([], list(live)).applied
+        return sum(
+            n for identity, deltas in live.items() if identity not in applied
+            for delta, n in deltas.items() if delta.counter == HITS
+        )  # fmt: skip
+
+    def _by_hour(self, metric: Metric, window: Window, label: str | None, by: By) -> Mapping[int, int]:
+        if metric == "visitors":
+            if by == "hour":
+                raise ValueError("visitors are counted by day: use by='day', 'week' or 'month'")
+            subject = SITE if label is None else labels.clean(label)
+            days = self._visitors([subject], window)[subject]
+            return {day * 24 + 12: n for day, n in days.items()}
+        if label is not None and metric != "hits":
+            raise ValueError(f"{metric} are counted for the whole site: leave label out")
+        live = self._scan()
+        if label is None:
+            stored = self._reads.site_hours(metric, window, list(live))
+        else:
+            stored = self._reads.path_hours(labels.clean(label), window, list(live))
+        only = None if label is None else labels.clean(label)
+        return self._with_pending(stored, live, lambda deltas: _sum(deltas, metric, window, subject=only))
+
+    def _with_pending(
+        self,
+        stored: Stored,
+        live: Mapping[str, Mapping[Delta, int]],
+        pick: Callable[[Mapping[Delta, int]], Counter[Any]],
+    ) -> Counter[Any]:
+        sums: Counter[Any] = Counter(stored.amounts)
+        for identity, deltas in live.items():
+            if identity not in stored.applied:
+                sums.update(pick(deltas))
+        return sums
+
+    def _visitors(self, subjects: Sequence[str], window: Window) -> dict[str, dict[int, int]]:
+        """Visitors by UTC day: what SQL has, or the sketch in Redis where that has seen more."""
+        named = [subject for subject in subjects if subject != SITE]
+        found = self._reads.path_visitors(named, window) if named else {}
+        if SITE in subjects:
+            found[SITE] = self._reads.site_visitors(window)
+        today = int(time.time() // 86_400)
+        days = [day for day in range(today - LIVE_DAYS + 1, today + 2) if _touches(window, day)]
+        sketches = [Sketch(day, subject) for day in days for subject in subjects]
+        for sketch, n in self._redis(lambda: self._pending.visitors(sketches)).items():
+            if n:
+                known = found[sketch.label]
+                known[sketch.day] = max(known.get(sketch.day, 0), n)
+        return found
+
+    def _scan(self) -> dict[str, dict[Delta, int]]:
+        """All deltas of every live generation; fields that make no sense are left to the sync."""
+        return self._redis(
+            lambda: {identity: _parsed(self._pending.read(identity)) for identity in self._pending.live()}
+        )
+
+    def _redis(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except redis.RedisError as error:
+            raise StoreUnavailable(explain(error, self._redis_url)) from error
+
+
+def _window(since: datetime | None, until: datetime | None) -> Window:
+    return Window(
+        None if since is None else to_hour(since),
+        None if until is None else to_hour(until, round_up=True),
+    )
+
+
+def _touches(window: Window, day: int) -> bool:
+    return (window.since is None or day >= window.since // 24) and (
+        window.until is None or day <= (window.until - 1) // 24
+    )
+
+
+def _parsed(fields: Mapping[bytes, bytes]) -> dict[Delta, int]:
+    found = {}
+    for field, amount in fields.items():
+        try:
+            found[Delta.parse(field)] = int(amount)
+        except ValueError:
+            continue
+    return found
+
+
+def _sum(
+    deltas: Mapping[Delta, int], counter: str, window: Window, *, subject: str | None = None, by_label: bool = False
+) -> Counter[Any]:
+    """Amounts of one counter in the window: by subject, or by hour (of one subject, when it is given)."""
+    sums: Counter[Any] = Counter()
+    for delta, n in deltas.items():
+        if delta.counter == counter and window.holds(delta.hour) and subject in (None, delta.subject):
+            sums[delta.subject if by_label else delta.hour] += n
+    return sums

@@ -1,0 +1,57 @@
+"""Every key pathhits writes to Redis is named here, with its type and its time to live.
+
+All keys of a namespace share one hash tag, ``{namespace}``, so that a script may touch any of them on one slot
+of a Redis Cluster, and two apps on one Redis never meet. docs/redis-keys.md is the same table for users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pathhits.hits import Sketch
+
+#: Seconds a client's last sequence is kept: longer than any batch of unknown outcome waits for its resend.
+CLIENT_TTL = 7 * 86_400
+#: Seconds the visitors of a path and day are kept after the last of them.
+SKETCH_TTL = 72 * 3_600
+#: Seconds after which the lock of a dead sync opens by itself.
+SYNC_LOCK_TTL = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one namespace; each method says type, content and time to live."""
+
+    namespace: str
+
+    def open(self) -> str:
+        """Hash, no TTL: ``id`` and ``run_id`` of the generation that is being added to."""
+        return f"{{{self.namespace}}}:open"
+
+    def sealed(self) -> str:
+        """Sorted set, no TTL: ids of the generations that wait for SQL, by the second they were sealed."""
+        return f"{{{self.namespace}}}:sealed"
+
+    def generation(self, identity: str) -> str:
+        """Hash, no TTL (deleted once SQL has it): ``hour:counter:subject`` to the number to add."""
+        return f"{{{self.namespace}}}:gen:{identity}"
+
+    def generation_hours(self, identity: str) -> str:
+        """Set, no TTL (deleted with its generation): the hours it holds, so one counter is read without a scan."""
+        return f"{{{self.namespace}}}:gen:{identity}:hours"
+
+    def client(self, identity: str) -> str:
+        """String, `CLIENT_TTL`: sequence of the last batch applied from one process."""
+        return f"{{{self.namespace}}}:client:{identity}"
+
+    def sketch(self, sketch: Sketch) -> str:
+        """Set of 64-bit hashes, past 512 members a HyperLogLog; `SKETCH_TTL`: visitors of one label and UTC day."""
+        return f"{{{self.namespace}}}:visitors:{sketch.day}:{sketch.label}"
+
+    def salt(self, period: str) -> str:
+        """String, until 48 h after the period: random key of the visitor hashes of one salt period."""
+        return f"{{{self.namespace}}}:salt:{period}"
+
+    def sync_lock(self) -> str:
+        """String, `SYNC_LOCK_TTL`: token of the sync that runs; saves double work, guards nothing."""
+        return f"{{{self.namespace}}}:lock:sync"

@@ -1,0 +1,93 @@
+-- Adds one batch to the open generation, once, and the visitors it saw to their sketches.
+--
+-- KEYS  1 open (hash: id, run_id)   2 sealed (zset of generation ids)   3 client (string: last sequence)
+-- ARGV  1 sequence            2 run_id of the server the batch was first sent to, "" when never sent
+--       3 id for a generation that may have to be born    4 now (s)     5 fields at which a generation is full
+--       6 TTL of client (s)   7 TTL of sketches (s)   8 members at which a sketch stops being an exact set
+--       9 prefix of generation keys
+--       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member
+-- Returns {status, run_id, {field, error, ...}}: status is "added", "duplicate" (was there already) or "uncertain"
+--       (another server than at the first try: applied and rolled back, or never applied; nothing was changed).
+-- Layout: <prefix><id> hash of field to number; <prefix><id>:hours set. A generation is born with its id under one
+--       run_id and closed when the server's run_id is another, so a rollback can never reopen one that SQL has.
+
+local open, sealed, client = KEYS[1], KEYS[2], KEYS[3]
+local sequence, first_run_id, fresh, now = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local full, client_ttl, sketch_ttl, exact = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
+local prefix = ARGV[9]
+local at = 10
+
+local function server_run_id()
+  local info = redis.pcall('INFO', 'server')
+  if type(info) == 'table' then return 'unknown' end
+  return string.match(info, 'run_id:(%x+)') or 'unknown'
+end
+
+local function open_generation(run_id)
+  local found = redis.call('HMGET', open, 'id', 'run_id')
+  local id = found[1]
+  if id and (found[2] ~= run_id or redis.call('HLEN', prefix .. id) >= full) then
+    redis.call('ZADD', sealed, now, id)
+    id = false
+  end
+  if not id then
+    id = fresh
+    redis.call('HSET', open, 'id', id, 'run_id', run_id)
+  end
+  return prefix .. id
+end
+
+local function see(key, members)
+  if redis.call('TYPE', key).ok == 'string' then
+    redis.call('PFADD', key, unpack(members))
+  else
+    redis.call('SADD', key, unpack(members))
+    if redis.call('SCARD', key) > exact then
+      local all = redis.call('SMEMBERS', key)
+      redis.call('DEL', key)
+      for first = 1, #all, 1000 do
+        redis.call('PFADD', key, unpack(all, first, math.min(first + 999, #all)))
+      end
+    end
+  end
+  redis.call('EXPIRE', key, sketch_ttl)
+end
+
+local run_id = server_run_id()
+local last = redis.call('GET', client)
+if last and tonumber(last) >= sequence then return {'duplicate', run_id, {}} end
+if first_run_id ~= '' and first_run_id ~= run_id then return {'uncertain', run_id, {}} end
+
+-- The first write: a full, read-only or broken Redis refuses here, before anything has changed.
+redis.call('SET', client, ARGV[1], 'EX', client_ttl)
+local generation = open_generation(run_id)
+local rejected = {}
+local hours = {}
+
+for _ = 1, tonumber(ARGV[at]) do
+  local hour, field, amount = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local answer = redis.pcall('HINCRBY', generation, field, amount)
+  if type(answer) == 'table' then
+    rejected[#rejected + 1] = field
+    rejected[#rejected + 1] = answer.err
+  elseif not hours[hour] then
+    hours[hour] = true
+    redis.call('SADD', generation .. ':hours', hour)
+  end
+  at = at + 3
+end
+
+at = at + 1
+for _ = 1, tonumber(ARGV[at]) do
+  local key, count = ARGV[at + 1], tonumber(ARGV[at + 2])
+  local members = {}
+  for i = 1, count do members[i] = ARGV[at + 2 + i] end
+  local done, problem = pcall(see, key, members)
+  if not done then
+    rejected[#rejected + 1] = key
+    rejected[#rejected + 1] = type(problem) == 'table' and problem.err or tostring(problem)
+  end
+  at = at + 2 + count
+end
+
+return {'added', run_id, rejected}

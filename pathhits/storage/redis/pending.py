@@ -1,0 +1,152 @@
+"""Counts that are in Redis and not yet in SQL: batches are added, generations are sealed, read and deleted."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import redis
+
+from pathhits.hits import Batch, Sketch
+from pathhits.storage.redis.keys import CLIENT_TTL, SKETCH_TTL, SYNC_LOCK_TTL, Keys
+from pathhits.storage.redis.scripts import script
+
+#: Fields at which a generation is closed, so that one SQL transaction stays short.
+GENERATION_FIELDS = 50_000
+#: Members at which a sketch stops being an exact set (Redis keeps smaller sets of integers in 10 bytes a member).
+EXACT_VISITORS = 512
+#: Fields asked of Redis at a time, sketches counted by one script call.
+SCAN_COUNT = 2_000
+SKETCHES_A_CALL = 500
+
+Status = Literal["added", "duplicate", "uncertain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What Redis said to a batch: its status, the server that said it, and the fields it could not add."""
+
+    status: Status
+    run_id: str
+    rejected: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What one live generation holds of some counters, in the order they were asked for."""
+
+    generation: str
+    counts: tuple[int, ...]
+
+
+class PendingStore:
+    """The counting side of Redis. Every method may raise `redis.RedisError`; none repeats by itself."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self.client = client
+        self.keys = keys
+        self._add = script(client, "add")
+        self._seal = script(client, "seal")
+        self._snapshot = script(client, "snapshot")
+        self._count_visitors = script(client, "count_visitors")
+        self._release = script(client, "release")
+
+    def run_id(self) -> str:
+        """The server's run_id, "unknown" where INFO is refused; also proves that the connection is alive."""
+        try:
+            info = self.client.info("server")
+        except redis.ResponseError:
+            self.client.ping()
+            return "unknown"
+        return str(info.get("run_id", "unknown"))
+
+    def add(self, batch: Batch, first_run_id: str) -> Added:
+        """Add ``batch`` once, however often it is sent; ``first_run_id`` is "" unless this is a resend."""
+        args: list[Any] = [batch.sequence, first_run_id, batch.generation, int(time.time())]
+        args += [GENERATION_FIELDS, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS, self.keys.generation("")]
+        args.append(len(batch.deltas))
+        for delta, amount in batch.deltas.items():
+            args += (delta.hour, delta.field(), amount)
+        args.append(len(batch.visitors))
+        for sketch, members in batch.visitors.items():
+            args += (self.keys.sketch(sketch), len(members), *members)
+        keys = [self.keys.open(), self.keys.sealed(), self.keys.client(batch.client)]
+        status, run_id, rejected = self._add(keys=keys, args=args)
+        words = [_text(word) for word in rejected]
+        return Added(cast(Status, _text(status)), _text(run_id), tuple(zip(words[::2], words[1::2], strict=True)))
+
+    def seal(self) -> list[str]:
+        """Close the open generation; the ids of all generations that wait for SQL, the oldest first."""
+        ids = self._seal(keys=[self.keys.open(), self.keys.sealed()], args=[int(time.time())])
+        return [_text(identity) for identity in ids]
+
+    def live(self) -> list[str]:
+        """The ids of all generations, sealed and open, at one moment."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.zrange(self.keys.sealed(), 0, -1)
+            pipe.hget(self.keys.open(), "id")
+            sealed, opened = pipe.execute()
+        return [_text(identity) for identity in [*sealed, *([opened] if opened else [])]]
+
+    def read(self, generation: str) -> dict[bytes, bytes]:
+        """All fields of a generation and their amounts, as Redis has them; empty when it is gone."""
+        fields: dict[bytes, bytes] = {}
+        for field, amount in self.client.hscan_iter(self.keys.generation(generation), count=SCAN_COUNT):
+            fields[_bytes(field)] = _bytes(amount)
+        return fields
+
+    def settle(self, generation: str) -> None:
+        """Delete a generation that SQL has taken in."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.zrem(self.keys.sealed(), generation)
+            pipe.unlink(self.keys.generation(generation), self.keys.generation_hours(generation))
+            pipe.execute()
+
+    def snapshot(self, counters: Sequence[tuple[str, str]]) -> list[Pending]:
+        """What every live generation holds of each ``(counter, subject)``, at one moment, without a scan."""
+        names = [f"{counter}:{subject}" for counter, subject in counters]
+        keys = [self.keys.open(), self.keys.sealed()]
+        answer = self._snapshot(keys=keys, args=[self.keys.generation(""), *names])
+        return [
+            Pending(_text(identity), tuple(int(n) for n in sums))
+            for identity, sums in zip(answer[::2], answer[1::2], strict=True)
+        ]
+
+    def visitors(self, sketches: Sequence[Sketch]) -> dict[Sketch, int]:
+        """How many visitors each sketch has seen: exact up to `EXACT_VISITORS`, then within about 1 %."""
+        counts: dict[Sketch, int] = {}
+        for first in range(0, len(sketches), SKETCHES_A_CALL):
+            some = sketches[first : first + SKETCHES_A_CALL]
+            found = self._count_visitors(keys=[self.keys.sketch(sketch) for sketch in some])
+            counts.update(zip(some, found, strict=True))
+        return counts
+
+    def waiting(self) -> tuple[int, float | None]:
+        """How many generations are sealed, and the age in seconds of the oldest (None when there is none)."""
+        oldest = cast("list[tuple[Any, float]]", self.client.zrange(self.keys.sealed(), 0, 0, withscores=True))
+        count = self.client.zcard(self.keys.sealed())
+        return count, time.time() - oldest[0][1] if oldest else None
+
+    @contextmanager
+    def sync_lock(self) -> Iterator[bool]:
+        """Whether no other sync runs; only saves work, two at once are harmless."""
+        token = uuid.uuid4().hex
+        key = self.keys.sync_lock()
+        mine = bool(self.client.set(key, token, nx=True, ex=SYNC_LOCK_TTL))
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._release(keys=[key], args=[token])
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Counts that are stored in SQL."""

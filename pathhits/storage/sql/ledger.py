@@ -1,0 +1,267 @@
+"""Takes generations into SQL, each exactly once: the ledger row and all the counts are one transaction."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine, insert, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from pathhits.core import labels
+from pathhits.errors import NotMigrated, StoreUnavailable
+from pathhits.hits import HITS, REQUESTS, SITE, Sketch
+from pathhits.settings import redact
+from pathhits.storage.sql import tables
+from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, upsert
+from pathhits.storage.sql.migrate import missing_tables
+
+logger = logging.getLogger("pathhits")
+
+#: Tries of one transaction on a deadlock, a lock or a lost connection.
+TRIES = 8
+#: Longest wait in seconds before the second try; doubles up to a second.
+FIRST_WAIT = 0.02
+
+_COUNTERS = Upsert(
+    tables.path_counters,
+    keys=("path_key",),
+    fixed=("path", "created_at"),
+    add=("hit_count",),
+    set=("updated_at",),
+    returning=("id", "path_key", "hit_count"),
+)
+_HOURS = Upsert(tables.path_hours, keys=("path_id", "hour"), add=("hits",))
+_DAYS = Upsert(tables.path_days, keys=("path_id", "day"), add=("hits",), grow=("visitors",))
+_SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
+_SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
+
+
+T = TypeVar("T")
+
+
+class Letter(NamedTuple):
+    """A field that could not be taken in: as it was, and why."""
+
+    field: str
+    amount: str
+    error: str
+
+
+@dataclass(slots=True)
+class Contents:
+    """What one generation holds, sorted out: hits by label and hour, sums of the site, and what makes no sense."""
+
+    generation: str
+    paths: dict[str, dict[int, int]] = field(default_factory=dict)
+    site: dict[tuple[str, int], int] = field(default_factory=dict)
+    letters: list[Letter] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a transaction took in; ``new`` is False when another sync had done it before."""
+
+    new: bool
+    paths: int = 0
+    hits: int = 0
+    errors: int = 0
+
+
+class Ledger:
+    """The one writer of counts. Raises `StoreUnavailable` or `NotMigrated`, and then has written nothing."""
+
+    def __init__(self, engine: Engine, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._engine = engine
+        self._sleep = sleep
+
+    def apply(self, contents: Contents, visitors: Mapping[Sketch, int]) -> Applied:
+        """Add all of ``contents`` in one transaction with its ledger row; what SQL refuses becomes dead letters."""
+        careful = ours = False
+        for attempt in range(1, TRIES + 1):
+            writer = _Writer(contents, visitors, careful)
+            try:
+                with self._engine.connect() as connection, connection.begin():
+                    if not _claim(connection, contents.generation):
+                        # After a lost answer to our own COMMIT this is how we learn that it was heard.
+                        return writer.outcome(new=ours)
+                    writer.write(connection)
+                return writer.outcome(new=True)
+            except SQLAlchemyError as error:
+                if attempt == TRIES:
+                    raise self._unavailable(error) from error
+                if is_retryable(error) or is_lost(error):
+                    ours = ours or writer.complete
+                    self._sleep(min(FIRST_WAIT * 2**attempt, 1.0) * random.uniform(0.5, 1.0))  # jitter
+                elif careful or not isinstance(error, DBAPIError):
+                    raise self._unavailable(error) from error
+                else:
+                    self._raise_if_not_migrated(error)
+                    careful = True
+        raise AssertionError("unreachable")
+
+    def _raise_if_not_migrated(self, error: SQLAlchemyError) -> None:
+        missing = missing_tables(self._engine)
+        if missing:
+            raise NotMigrated(f"The database lacks {', '.join(missing)}: run 'pathhits db upgrade'") from error
+
+    def _unavailable(self, error: SQLAlchemyError) -> StoreUnavailable:
+        url = redact(self._engine.url.render_as_string(hide_password=True))
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        return StoreUnavailable(f"SQL at {url} did not take the counts, they stay in Redis: {redact(reason)}")
+
+
+def _claim(connection: Connection, generation: str) -> bool:
+    """Write the ledger row; False when the generation is in the ledger already. Waits for one who is at it."""
+    row = {"generation": generation, "applied_at": datetime.now(UTC), "seconds": 0.0}
+    try:
+        connection.execute(insert(tables.ledger).values(row))
+    except IntegrityError:
+        return False
+    return True
+
+
+class _Writer:
+    """Writes the counts of one generation within one transaction."""
+
+    def __init__(self, contents: Contents, visitors: Mapping[Sketch, int], careful: bool) -> None:
+        self._contents = contents
+        self._visitors = visitors
+        self._careful = careful
+        self._now = datetime.now(UTC)
+        self._started = time.monotonic()
+        self._letters = list(contents.letters)
+        self._hits = self._paths = 0
+        #: Whether all was written, so that a failure after it can only be the COMMIT's.
+        self.complete = False
+
+    def write(self, connection: Connection) -> None:
+        keyed = sorted((labels.key(label), label) for label in self._contents.paths)
+        self._guarded(connection, keyed, self._write_paths, self._path_letters)
+        site = sorted(self._contents.site.items())
+        self._guarded(connection, site, self._write_site, self._site_letters)
+        days = [{"day": s.day, "visitors": n} for s, n in sorted(self._visitors.items()) if s.label == SITE]
+        upsert(connection, _SITE_DAYS, days)
+        self._write_letters(connection)
+        self._write_ledger(connection)
+        self.complete = True
+
+    def outcome(self, *, new: bool) -> Applied:
+        return Applied(new, self._paths, self._hits, len(self._letters)) if new else Applied(False)
+
+    def _guarded(
+        self,
+        connection: Connection,
+        rows: Sequence[T],
+        write: Callable[[Connection, Sequence[T]], None],
+        letters: Callable[[T, str], Iterator[Letter]],
+    ) -> None:
+        """Write rows at once; when careful, halve what is refused until the culprit stands alone."""
+        if not rows:
+            return
+        if not self._careful:
+            write(connection, rows)
+            return
+        try:
+            with connection.begin_nested():
+                write(connection, rows)
+        except DBAPIError as error:
+            if is_retryable(error) or is_lost(error):
+                raise
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                self._guarded(connection, rows[:middle], write, letters)
+                self._guarded(connection, rows[middle:], write, letters)
+            else:
+                self._letters += letters(rows[0], str(error.orig).strip())
+
+    def _write_paths(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
+        paths = self._contents.paths
+        now = self._now
+        rows = [
+            {"path_key": key, "path": label, "created_at": now, "updated_at": now, "hit_count": _total(paths[label])}
+            for key, label in keyed
+        ]
+        found = upsert(connection, _COUNTERS, rows)
+        ids = {bytes(key): identity for identity, key, _ in found}
+        by_id = sorted((ids[key], label) for key, label in keyed)
+        hours = [
+            {"path_id": identity, "hour": hour, "hits": n}
+            for identity, label in by_id
+            for hour, n in sorted(paths[label].items())
+        ]
+        upsert(connection, _HOURS, hours)
+        upsert(connection, _DAYS, list(self._day_rows(by_id)))
+        self._hits += sum(row["hits"] for row in hours)
+        self._paths += len(keyed)
+        self._warn_near_max(found)
+
+    def _day_rows(self, by_id: Sequence[tuple[int, str]]) -> Iterator[dict[str, int]]:
+        for identity, label in by_id:
+            days: dict[int, int] = {}
+            for hour, n in self._contents.paths[label].items():
+                days[hour // 24] = days.get(hour // 24, 0) + n
+            for day, n in sorted(days.items()):
+                seen = self._visitors.get(Sketch(day, label), 0)
+                yield {"path_id": identity, "day": day, "hits": n, "visitors": seen}
+
+    def _write_site(self, connection: Connection, rows: Sequence[tuple[tuple[str, int], int]]) -> None:
+        upsert(connection, _SITE_HOURS, [{"counter": c, "hour": hour, "total": n} for (c, hour), n in rows])
+
+    def _path_letters(self, row: tuple[bytes, str], error: str) -> Iterator[Letter]:
+        label = row[1]
+        for hour, n in self._contents.paths[label].items():
+            yield Letter(f"{hour}:{HITS}:{label}", str(n), error)
+
+    def _site_letters(self, row: tuple[tuple[str, int], int], error: str) -> Iterator[Letter]:
+        (counter, hour), n = row
+        yield Letter(f"{hour}:{counter}", str(n), error)
+
+    def _write_letters(self, connection: Connection) -> None:
+        if self._letters:
+            rows = [
+                {
+                    "generation": self._contents.generation,
+                    "field": _printable(letter.field),
+                    "amount": _printable(letter.amount),
+                    "error": _printable(letter.error),
+                    "created_at": self._now,
+                }
+                for letter in self._letters
+            ]
+            connection.execute(insert(tables.dead_letters), rows)
+            logger.error("%d fields of generation %s are dead letters", len(rows), self._contents.generation)
+
+    def _write_ledger(self, connection: Connection) -> None:
+        requests = sum(n for (counter, _), n in self._contents.site.items() if counter == REQUESTS)
+        connection.execute(
+            update(tables.ledger)
+            .where(tables.ledger.c.generation == self._contents.generation)
+            .values(
+                hits=self._hits,
+                requests=requests,
+                paths=self._paths,
+                errors=len(self._letters),
+                seconds=time.monotonic() - self._started,
+            )
+        )
+
+    def _warn_near_max(self, found: Sequence[tuple[int, bytes, int]]) -> None:
+        near = [identity for identity, _, count in found if count >= tables.COUNTER_NEAR_MAX]
+        if near:
+            logger.warning("path_counters.hit_count is near its maximum for id %s; it is clamped there", near[:10])
+
+
+def _total(hours: Mapping[int, int]) -> int:
+    return min(sum(hours.values()), tables.COUNTER_MAX)
+
+
+def _printable(text: str) -> str:
+    """Text that every database stores: what is not printable is shown escaped."""
+    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in shown)

@@ -1,0 +1,68 @@
+"""Brings the database to the tables this version needs, and keeps a host's Alembic away from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect
+
+import pathhits
+from pathhits.storage.sql.tables import VERSION_TABLE, metadata
+
+OURS = frozenset(metadata.tables) | {VERSION_TABLE}
+
+
+def directory() -> Path:
+    """Where the migration scripts are: inside an installed wheel, at the top level of a checkout."""
+    package = Path(pathhits.__file__).parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def config(engine: Engine) -> Config:
+    """An Alembic configuration for our scripts, bound to ``engine``."""
+    found = Config()
+    found.set_main_option("script_location", str(directory()).replace("%", "%%"))
+    found.attributes["engine"] = engine
+    return found
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Create or change our tables up to ``revision``; does nothing when they are there."""
+    command.upgrade(config(engine), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take our tables back to ``revision``; "base" removes them and their counts."""
+    command.downgrade(config(engine), revision)
+
+
+def current(engine: Engine) -> str | None:
+    """The revision the database is at, None when it has none of our tables."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return context.get_current_revision()
+
+
+def head(engine: Engine) -> str | None:
+    """The revision this version of pathhits needs."""
+    return ScriptDirectory.from_config(config(engine)).get_current_head()
+
+
+def missing_tables(engine: Engine) -> list[str]:
+    """Which of our tables the database lacks."""
+    there = set(inspect(engine).get_table_names())
+    return sorted(name for name in metadata.tables if name not in there)
+
+
+def include_name(name: str | None, type_: str, parent_names: Any = None) -> bool:
+    """For a host's ``migrations/env.py``: keeps autogenerate from proposing to drop our tables.
+
+    ``context.configure(..., include_name=include_name)``; returns False for the tables of pathhits.
+    """
+    return not (type_ == "table" and name in OURS)

@@ -25,7 +25,7 @@ demo: .venv/demo.stamp ## start the demo shop with its Redis, worker and clock (
 	@exec $(BIN)/python -m demo_app
 
 test: lint ## lint, then the tests; with CI=true also on the other Python
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 	@case "$$CI" in true|1) $(MAKE) --no-print-directory test-other ;; esac
 
 test-all: test test-other ## lint and tests, on both Pythons
@@ -51,6 +51,7 @@ soak: .venv/dev.stamp ## the random fault tests, for minutes
 lock: .venv/dev.stamp ## write requirements/ anew after a change of pyproject.toml, keeping versions where possible
 	$(COMPILE) --all-extras --output-file requirements/dev.txt
 	$(COMPILE) --extra demo --constraint requirements/dev.txt --output-file requirements/demo.txt
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/wheel.txt
 	@! grep -niE 'https?://|pypi|file:' requirements/*.txt || { echo "the lock names a registry"; exit 1; }
 
 lock-upgrade: ## write requirements/ anew with the newest versions
@@ -88,7 +89,7 @@ endef
 
 .PHONY: run-other
 run-other: .venv-other/dev.stamp
-	.venv-other/bin/python -m pytest -n $(PYTEST_WORKERS) -m "not soak and not slow" $(PYTEST_ARGS) \
+	.venv-other/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup -m "not soak and not slow" $(PYTEST_ARGS) \
 		$(wildcard tests/unit tests/integration)
 
 .venv-other/dev.stamp: requirements/dev.txt pyproject.toml

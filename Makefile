@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 BIN := .venv/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
-SOURCES = pathhits tests $(wildcard demo_app migrations worker.py benchmarks)
+TYPED = pathhits demo_app migrations worker.py tests $(wildcard benchmarks/*.py)
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --annotation-style line --quiet pyproject.toml
 
@@ -38,7 +38,7 @@ test-other: ## unit and integration tests on another Python (OTHER=3.13) where i
 lint: .venv/dev.stamp ## ruff, mypy --strict and the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports
 
 format: .venv/dev.stamp ## put the sources into shape

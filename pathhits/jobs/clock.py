@@ -1,0 +1,300 @@
+"""The clock: puts the jobs of the schedule into their queue, each once a period, whatever happens to it.
+
+rq-scheduler loses a job when it is killed between two commands, ends on a Redis outage or on one bad job, and lets
+the runs of a slow worker pile up. Here the table in the code is the truth; one script per job and pass compares it
+with what Redis holds and acts in one step, so there is nothing to lose in between. The lock only spares work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import secrets
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import FrameType
+from typing import cast
+
+import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq import Queue, Retry, worker_registration
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from rq.utils import now
+from rq_scheduler import Scheduler
+
+from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
+from pathhits.settings import Settings
+from pathhits.storage.redis.scripts import script
+
+log = logging.getLogger("pathhits.clock")
+
+#: Seconds between two looks at the schedule.
+INTERVAL = 1.0
+#: Seconds after which the lock of a killed clock opens.
+LOCK_TTL = 3.0
+#: Seconds after which a job that a worker took and never began is put into the queue again.
+PATIENCE = 10.0
+#: Lost runs in a row after which a job waits for its next time instead of being run again at once.
+LOST_RUNS = 3
+#: Longest pause (s) between two tries to reach Redis.
+LONGEST_PAUSE = 5.0
+#: Seconds the traces of a run are kept: of a good one (at least; two periods if that is longer), of a failed one.
+RESULT_TTL = 3_600
+FAILURE_TTL = 86_400
+#: Seconds for which the last pass of a clock is remembered.
+SEEN_TTL = 3_600
+#: Seconds between two log lines about the same trouble.
+LOG_EVERY = 60.0
+#: Jobs that are given their further attempt in one pass.
+RETRIES_A_PASS = 100
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockKeys:
+    """The keys of the clocks of one namespace, in the Redis of the queue; RQ names its own."""
+
+    namespace: str
+
+    def schedule(self) -> str:
+        """Sorted set, no TTL: job ids by the second (Unix time) of their next run."""
+        return f"{{{self.namespace}}}:clock:schedule"
+
+    def lock(self) -> str:
+        """String, `LOCK_TTL`: token of the clock that is at work."""
+        return f"{{{self.namespace}}}:clock:lock"
+
+    def seen(self) -> str:
+        """String, `SEEN_TTL`: pid of the clock that made the last pass; what is left of the TTL tells when."""
+        return f"{{{self.namespace}}}:clock:seen"
+
+
+class Stop:
+    """SIGTERM and SIGINT as a flag that can be waited for; to be made in the main thread."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked += 1
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a stop was asked for, after ``seconds`` or as soon as a handled signal arrives."""
+        if not self.asked:
+            self.pause(seconds)
+        return bool(self.asked)
+
+    def pause(self, seconds: float) -> None:
+        """Wait ``seconds`` or until any handled signal arrives."""
+        select.select([self._read], [], [], max(0.0, seconds))
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, 4096)
+
+
+class Complaints:
+    """Logs each kind of trouble at most once a minute, with the number of times it was not logged."""
+
+    def __init__(self, logger: logging.Logger, every: float = LOG_EVERY) -> None:
+        self.logger = logger
+        self.every = every
+        self._last: dict[str, float] = {}
+        self._silent: dict[str, int] = {}
+
+    def __call__(self, kind: str, message: str, *args: object) -> None:
+        if time.monotonic() - self._last.get(kind, -self.every) < self.every:
+            self._silent[kind] = self._silent.get(kind, 0) + 1
+            return
+        self._last[kind] = time.monotonic()
+        silent = self._silent.pop(kind, 0)
+        self.logger.warning(message + (f" ({silent} times more since the last such line)" if silent else ""), *args)
+
+
+class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
+    """An rq-scheduler for one namespace and one table of jobs; `run` blocks until it is asked to stop.
+
+    ``connection`` must be a client with a timeout that does not repeat commands (`storage.redis.client.connect`).
+    """
+
+    def __init__(
+        self,
+        table: Iterable[ScheduledJob],
+        settings: Settings,
+        connection: redis.Redis,
+        *,
+        interval: float = INTERVAL,
+        lock_ttl: float | None = None,
+    ) -> None:
+        super().__init__(queue_name=settings.namespace, connection=connection, interval=interval)
+        self.table = {job.job_id(settings.namespace): job for job in table}
+        self.periods = {id: max(0.1, job.period(settings)) for id, job in self.table.items()}
+        self.keys = ClockKeys(settings.namespace)
+        self.scheduler_lock_key = self.keys.lock()
+        self.scheduled_jobs_key = self.keys.schedule()
+        self.redis_scheduler_namespace_prefix = f"{{{settings.namespace}}}:clock:instance:"
+        self.lock_ttl = LOCK_TTL if lock_ttl is None else lock_ttl
+        self.token = secrets.token_hex(16)
+        self.complain = Complaints(log)
+        self.queue = Queue(settings.namespace, connection=connection, serializer=JSONSerializer)
+        self._slot = connection.register_script(_source("slot"))
+        self._retries = connection.register_script(_source("retries"))
+        self._release = script(connection, "release")
+
+    def run(self, stop: Stop | None = None) -> None:
+        """Look at the schedule once an interval until SIGTERM or SIGINT; trouble of any kind is logged and outlived."""
+        stop = stop or Stop()
+        log.info("clock started: %s", ", ".join(f"{id} every {self.periods[id]:g} s" for id in self.table) or "no jobs")
+        failures, pause = 0, 0.0
+        while not stop.wait(pause):
+            began = time.monotonic()
+            try:
+                self.tick()
+                failures, pause = 0, self._interval - (time.monotonic() - began)
+            except Exception as error:  # whatever it is, the next pass begins from what Redis holds
+                failures += 1
+                pause = back_off(failures)
+                self.complain(type(error).__name__, "clock: %s: %s; trying again", type(error).__name__, error)
+        log.info("clock stopped")
+
+    def tick(self) -> dict[str, str]:
+        """One pass: what was found for each job (see ``lua/slot.lua``), or nothing when another clock is at work.
+
+        Raises `redis.RedisError` when Redis does not answer.
+        """
+        if not self.acquire_lock():
+            return {}
+        try:
+            found = self.enqueue_jobs()
+            self.heartbeat()
+            return found
+        finally:
+            self.remove_lock()
+
+    def enqueue_jobs(self) -> dict[str, str]:
+        """Compare the whole table with Redis and act on it: what was found, by job id; one bad job hides no other."""
+        found = {}
+        for id in self.table:
+            with self._apart(id):
+                found[id] = self.enqueue_job(id)
+        with self._apart("entries that are not in the table"):
+            self.forget_unknown()
+        with self._apart("retries"):
+            self.enqueue_retries()
+        return found
+
+    def enqueue_job(self, job: str) -> str:
+        """Put the job of that id into its queue if its time has come; says what was found."""
+        queue, prefix = self.queue, self.job_class.redis_job_namespace_prefix
+        keys = [
+            self.scheduled_jobs_key,
+            queue.key,
+            queue.intermediate_queue_key,
+            queue.started_job_registry.key,
+            f"{prefix}{job}",
+            queue.failed_job_registry.key,
+            queue.finished_job_registry.key,
+            queue.scheduled_job_registry.key,
+            queue.redis_queues_keys,
+        ]
+        fields = [part for pair in self._create_job(job).to_dict().items() for part in pair]
+        args = [job, self.periods[job], PATIENCE, LOST_RUNS, *fields]
+        found = cast(bytes, self._slot(keys=keys, args=args)).decode()
+        if found in ("queued", "again"):
+            log.debug("clock: %s %s", job, found)
+        return found
+
+    def _create_job(self, id: str) -> Job:
+        """The job as RQ stores it, ready to be queued; nothing is written and the task is not imported."""
+        line, period = self.table[id], self.periods[id]
+        job = Job.create(
+            line.task,
+            id=id,
+            connection=self.connection,
+            serializer=JSONSerializer,
+            origin=self.queue_name,
+            description=line.description,
+            timeout=line.timeout,
+            result_ttl=int(max(RESULT_TTL, 2 * period)),
+            failure_ttl=FAILURE_TTL,
+            retry=Retry(max=len(RETRY_WAITS), interval=list(RETRY_WAITS)) if period > OWN_RETRY else None,
+            status=JobStatus.QUEUED,
+        )
+        job.enqueued_at = now()
+        return job
+
+    def forget_unknown(self) -> None:
+        """Take entries off the schedule that are no longer in the table."""
+        known = {id.encode() for id in self.table}
+        gone = [id for id in self.connection.zrange(self.scheduled_jobs_key, 0, -1) if id not in known]
+        if gone:
+            self.connection.zrem(self.scheduled_jobs_key, *gone)
+
+    def enqueue_retries(self) -> int:
+        """Queue the jobs whose wait before a further attempt is over; returns how many."""
+        keys = [self.queue.scheduled_job_registry.key, self.queue.key]
+        return int(self._retries(keys=keys, args=[self.job_class.redis_job_namespace_prefix, RETRIES_A_PASS]))
+
+    def heartbeat(self) -> None:
+        """Write down that a pass was made just now (see `clock_alive`)."""
+        self.connection.set(self.keys.seen(), os.getpid(), ex=SEEN_TTL)
+
+    def acquire_lock(self) -> bool:
+        """Whether this clock may work now; the lock opens by itself after ``lock_ttl`` seconds."""
+        milliseconds = int(self.lock_ttl * 1000)
+        self._lock_acquired = bool(self.connection.set(self.scheduler_lock_key, self.token, px=milliseconds, nx=True))
+        return self._lock_acquired
+
+    def remove_lock(self) -> None:
+        """Open the lock if it is still this clock's; an unreachable Redis opens it by its TTL."""
+        if self._lock_acquired:
+            self._lock_acquired = False
+            with contextlib.suppress(redis.RedisError):
+                self._release(keys=[self.scheduler_lock_key], args=[self.token])
+
+    @contextlib.contextmanager
+    def _apart(self, what: str) -> Iterator[None]:
+        """Keep the trouble of one job from the others; without Redis, however, the whole pass is pointless."""
+        try:
+            yield
+        except (RedisConnectionError, RedisTimeoutError):
+            raise
+        except Exception as error:
+            self.complain(what, "clock: %s: %s: %s", what, type(error).__name__, error)
+
+
+def back_off(failures: int) -> float:
+    """Seconds to wait after that many failures in a row: doubling from 0.25 s, at most `LONGEST_PAUSE`, with jitter."""
+    return random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.25 * 2.0 ** min(failures, 10))
+
+
+def clock_alive(connection: redis.Redis, namespace: str) -> float | None:
+    """Seconds since the last pass of a clock of this namespace; None when there was none within `SEEN_TTL`."""
+    left = connection.pttl(ClockKeys(namespace).seen())
+    return None if left < 0 else max(0.0, SEEN_TTL - left / 1000)
+
+
+def workers_alive(connection: redis.Redis, queue: str) -> int:
+    """How many workers of that queue live: each renews a key that is gone 30 s after the last sign of life."""
+    keys = worker_registration.get_keys(Queue(queue, connection=connection))
+    return sum(1 for key in keys if connection.hexists(key, "last_heartbeat") and not connection.hexists(key, "death"))
+
+
+@cache
+def _source(name: str) -> str:
+    """The text of ``lua/<name>.lua``."""
+    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")

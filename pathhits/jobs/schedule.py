@@ -1,0 +1,50 @@
+"""The one table of everything that runs by the clock."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pathhits.settings import Settings
+
+#: A job that comes again this soon (s) is not retried: its next run is its retry.
+OWN_RETRY = 60.0
+#: Waits (s) before the three further attempts of a rarer job; after the last it stands in RQ's failed registry.
+RETRY_WAITS = (10, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledJob:
+    """One line of the table: ``task`` runs at every multiple of ``period(settings)`` seconds since 1970, UTC.
+
+    A period of an hour is thus the full hour, and one of a day is midnight UTC. ``timeout`` (s) ends a run that hangs.
+    """
+
+    id: str
+    task: str
+    period: Callable[[Settings], float]
+    description: str
+    timeout: int = 900
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z_]+", self.id):
+            raise ValueError(f"{self.id!r}: the id of a scheduled job is lower-case letters and underscores")
+
+    def job_id(self, namespace: str) -> str:
+        """The fixed id under which RQ knows the job: letters, digits, ``_`` and ``-``; different in each namespace."""
+        if re.fullmatch(r"[A-Za-z0-9_-]+", namespace):
+            return f"{namespace}-{self.id}"
+        digest = hashlib.sha256(namespace.encode()).hexdigest()[:8]
+        return f"{namespace.replace('.', '-')}-{digest}-{self.id}"
+
+
+SCHEDULE: tuple[ScheduledJob, ...] = (
+    ScheduledJob(
+        id="sync",
+        task="pathhits.tasks.sync",
+        period=lambda settings: settings.sync_every,
+        description="moves the counts from Redis into SQL",
+    ),
+)

@@ -1,0 +1,20 @@
+"""The names that RQ stores. Three lines each, never renamed: a job queued by an older release must find its task."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import closing
+from typing import Any
+
+from pathhits.app import load
+
+__all__ = ["sync"]
+
+#: Import paths of all tasks: what a worker may run.
+ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
+
+
+def sync() -> dict[str, Any]:
+    """Move the counts from Redis into SQL; returns the fields of the `SyncReport`."""
+    with closing(load()) as hits:  # a process that performs a job ends without atexit
+        return dataclasses.asdict(hits.sync())

@@ -1,0 +1,117 @@
+"""Tasks that count their runs in Redis, and the processes of the tests: a clock, a worker, or both, with short periods.
+
+``python -m tests.integration.jobs.counting clock|nursery|worker|burst|both``; the rest comes from `environment`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+
+import redis
+
+from pathhits.jobs import clock, worker
+from pathhits.jobs.schedule import ScheduledJob
+from pathhits.settings import Settings
+from pathhits.storage.redis.client import connect
+
+MODULE = "tests.integration.jobs.counting"
+NAMESPACE = "counting"
+ALLOWED = tuple(f"{MODULE}.{name}" for name in ("quick", "slow", "failing"))
+
+
+def environment(url: str, periods: Mapping[str, float], **knobs: float) -> dict[str, str]:
+    """The environment of a process: the table as {task: period (s)}; knobs: INTERVAL, LOCK_TTL, HEARTBEAT_TTL (s)."""
+    return {
+        "REDIS_URL": url,
+        "PATHHITS_NAMESPACE": NAMESPACE,
+        "PATHHITS_REDIS_TIMEOUT": "0.5",
+        "COUNTING_PERIODS": json.dumps(periods),
+        **{f"COUNTING_{name.upper()}": str(value) for name, value in knobs.items()},
+    }
+
+
+def table(periods: Mapping[str, float]) -> tuple[ScheduledJob, ...]:
+    """A line for each task of this module."""
+
+    def line(name: str, period: float) -> ScheduledJob:
+        return ScheduledJob(id=name, task=f"{MODULE}.{name}", period=lambda settings: period, description=name)
+
+    return tuple(line(name, period) for name, period in periods.items())
+
+
+def id_of(name: str) -> str:
+    """The id RQ knows the job of that task by."""
+    return f"{NAMESPACE}-{name}"
+
+
+def client() -> redis.Redis:
+    """The Redis of the process, as its environment names it."""
+    return connect(os.environ["REDIS_URL"], timeout=5.0)
+
+
+def quick() -> str:
+    """Counts and ends."""
+    client().incr("runs:quick")
+    return "done"
+
+
+def slow() -> str:
+    """Counts, waits until the key ``go`` exists, counts again."""
+    with client() as connection:
+        connection.incr("runs:slow")
+        connection.set("horse", os.getpid())
+        while True:
+            try:
+                if connection.exists("go"):
+                    connection.incr("finished:slow")
+                    return "done"
+            except redis.RedisError:  # the outage under test
+                pass
+            time.sleep(0.05)
+
+
+def failing() -> None:
+    """Counts and fails."""
+    client().incr("runs:failing")
+    raise RuntimeError("as it should")
+
+
+def nursery() -> None:
+    """Returns in a child, and in another one as soon as that was killed; a child is much faster than a new Python."""
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            worker.end_with_parent(signal.SIGKILL, os.getppid())
+            return
+        client().set("newest", pid)
+        print("ended by signal", os.WTERMSIG(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def main(what: str) -> int:
+    """Run one of the processes until it is told to end; returns its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s: %(message)s")
+    settings = Settings.from_env()
+    jobs = table(json.loads(os.environ["COUNTING_PERIODS"]))
+    knobs = {name: float(os.environ.get(f"COUNTING_{name}", "0")) for name in ("INTERVAL", "LOCK_TTL", "HEARTBEAT_TTL")}
+    if knobs["LOCK_TTL"]:
+        clock.LOCK_TTL = knobs["LOCK_TTL"]
+    if knobs["HEARTBEAT_TTL"]:
+        worker.PathHitsWorker.heartbeat_ttl = int(knobs["HEARTBEAT_TTL"])
+        worker.MONITOR_EVERY = 1
+    if what == "nursery":
+        nursery()
+    if what in ("clock", "nursery"):
+        return worker.run_clock(settings, jobs, interval=knobs["INTERVAL"] or 1.0)
+    if what == "both":
+        return worker.run_both(settings, ALLOWED, jobs)
+    return worker.run_worker(settings, ALLOWED, burst=what == "burst")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

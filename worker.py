@@ -1,0 +1,45 @@
+"""``python worker.py``: the worker with the clock beside it, or one of the two (``--no-clock``, ``--clock-only``)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from pathhits.errors import PathHitsError
+from pathhits.jobs.worker import run_both, run_clock, run_worker
+from pathhits.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code: 0 done, 1 done with errors, 2 misuse."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)  # four lines a job otherwise
+    try:
+        settings = Settings.from_env()
+    except PathHitsError as error:
+        sys.stderr.write(f"worker.py: {error}\n")
+        return 2
+    if options.clock_only:
+        return run_clock(settings)
+    from pathhits.tasks import ALLOWED  # brings SQLAlchemy along, which the clock does without
+
+    if options.no_clock:
+        return run_worker(settings, ALLOWED, burst=options.burst)
+    return run_both(settings, ALLOWED, burst=options.burst)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of ``worker.py``; argparse ends a misuse with exit code 2."""
+    found = argparse.ArgumentParser(prog="worker.py", description="Performs the jobs of pathhits.")
+    which = found.add_mutually_exclusive_group()
+    which.add_argument("--no-clock", action="store_true", help="only the worker; the clock runs elsewhere")
+    which.add_argument("--clock-only", action="store_true", help="only the clock; run one, or more as spares")
+    found.add_argument("--burst", action="store_true", help="end when the queue is empty")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,10 +28,11 @@ def _start() -> int:
 
 
 def _release() -> int:
+    from demo_app import create_app
     from demo_app.release import release
 
-    added = release()
-    print(f"tables are up to date; {added} products were added to the catalogue")
+    added = release(create_app())
+    print(f"the tables are up to date; {added} products were added to the catalogue")
     return 0
 
 

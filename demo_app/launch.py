@@ -13,11 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from importlib import import_module
 from pathlib import Path
 from threading import Event
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
@@ -32,6 +31,7 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 DEFAULT_SYNC_EVERY_S = 5
 START_TIMEOUT_S = 60.0
+LOG = "redis.log"
 PROCESSES = ("web", "worker", "clock")
 
 
@@ -103,12 +103,14 @@ class _Demo:
 
     def _answers(self) -> bool:
         """Whether the shop answers; asked with HEAD, which is not counted."""
-        request = Request(f"http://{HOST}:{self.port}/", method="HEAD", headers={"User-Agent": "pathhits-demo"})
+        connection = HTTPConnection(self.env["BIND"], self.port, timeout=2.0)
         try:
-            with urlopen(request, timeout=2.0) as response:
-                return bool(response.status == 200)
-        except (URLError, OSError):
+            connection.request("HEAD", "/", headers={"User-Agent": "pathhits-demo"})
+            return connection.getresponse().status == 200
+        except (HTTPException, OSError):
             return False
+        finally:
+            connection.close()
 
     def _announce(self) -> None:
         settings = Settings.from_env(self.env)
@@ -128,7 +130,10 @@ class _Demo:
             ended = self.children.ended()
             if ended is not None and ended is not but:
                 ended.drain()
-                raise LaunchError(f"{ended.name} ended by itself (exit status {ended.returncode}), so all was stopped")
+                where = f"; see {self.folder / 'redis' / LOG}" if ended.name == "redis" else ""
+                raise LaunchError(
+                    f"{ended.name} ended by itself (exit status {ended.returncode}), so all was stopped{where}"
+                )
             if time.monotonic() > deadline:
                 raise LaunchError(f"{message} within {timeout:g} seconds")
             if self.stop.wait(POLL_S):
@@ -217,7 +222,7 @@ def redis_command(binary: str, port: int, data: Path) -> list[str]:
         "appendonly": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",
-        "loglevel": "warning",
+        "logfile": str(data / LOG),
     }
     return [binary, *(word for name, value in settings.items() for word in (f"--{name}", value))]
 

@@ -89,4 +89,4 @@ def _related(product: Product) -> Sequence[Product]:
 def _sizes() -> dict[str, int]:
     """How many products each category holds."""
     rows = db.session.execute(select(Product.category, func.count()).group_by(Product.category))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

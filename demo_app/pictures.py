@@ -133,7 +133,7 @@ def _basket(ground: str, figure: str, vary: float) -> str:
 
 def _can(ground: str, figure: str, vary: float) -> str:
     spout = _line("M176 204L88 112", figure, 14) + _line(f"M{72 + 4 * vary:.0f} 124l28-28", figure, 12)
-    handle = _line("M176 116C188 52 332 60 276 204", figure, 12)
+    handle = _line("M180 120C176 48 264 48 260 120", figure, 12)
     return spout + handle + _block(160, 116, 120, 124, figure, 12) + _block(160, 140, 120, 6, ground)
 
 

@@ -1,0 +1,120 @@
+"""The shop's pages: what they show, what they count, and what they do when a count cannot be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from demo_app.catalogue import CATEGORIES, PRODUCTS
+from demo_app.release import release
+from pathhits import PathHits
+from tests.servers.redis import RedisServer
+
+PAGES = {
+    "/": "home",
+    "/products": "products",
+    "/products?category=garden": "products",
+    "/products/stoneware-jug": "product_detail",
+    "/about": "about",
+    "/privacy": "privacy",
+}
+
+
+def text(client: FlaskClient, path: str, status: int = 200) -> str:
+    """The page as words, without tags and with single spaces."""
+    response = client.get(path)
+    assert response.status_code == status
+    return " ".join(re.sub(r"<[^>]*>", " ", response.text).split())
+
+
+@pytest.mark.parametrize(("path", "label"), PAGES.items())
+def test_a_page_is_counted_under_the_name_of_its_route_and_shows_the_count(
+    visitor: FlaskClient, hits: PathHits, path: str, label: str
+) -> None:
+    for _ in range(3):
+        visitor.get(path)
+    assert hits.flush(10)
+    assert "viewed 3 times." in text(visitor, path)
+    assert f"Label {label} Stored in SQL 0 Pending in Redis 3" in text(visitor, path)
+
+
+def test_after_a_sync_the_same_number_is_stored(visitor: FlaskClient, hits: PathHits) -> None:
+    visitor.get("/about")
+    assert hits.flush(10)
+    hits.sync()
+    shown = text(visitor, "/about")
+    assert "This page has been viewed 1 time." in shown
+    assert "Stored in SQL 1 Pending in Redis 0" in shown
+
+
+def test_the_list_shows_every_product_and_a_category_only_its_own(visitor: FlaskClient) -> None:
+    everything, garden = text(visitor, "/products"), text(visitor, "/products?category=garden")
+    for product in PRODUCTS:
+        assert product["name"] in everything
+        assert (product["name"] in garden) == (product["category"] == "garden")
+
+
+def test_every_product_has_a_page_with_its_price_and_facts(visitor: FlaskClient) -> None:
+    for product in PRODUCTS:
+        shown = text(visitor, f"/products/{product['slug']}").replace("&#39;", "'")
+        assert product["description"] in shown
+        assert f"€{product['price_cents'] // 100}.{product['price_cents'] % 100:02d}" in shown
+        assert f"Material {product['material']} Size {product['size']}" in shown
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/products/no-such-thing", "/products?category=none"])
+def test_an_unknown_address_is_a_page_that_says_so_and_is_not_counted(
+    visitor: FlaskClient, hits: PathHits, path: str
+) -> None:
+    shown = text(visitor, path, status=404)
+    assert "There is nothing here" in shown
+    assert "This page is not counted" in shown
+    assert hits.flush(10)
+    assert hits.total() == 0
+    assert hits.drops() == {"status": 1}
+
+
+def test_pictures_and_styles_are_served_and_not_counted(visitor: FlaskClient, hits: PathHits) -> None:
+    picture = visitor.get("/static/pictures/jug/stoneware-jug.svg")
+    assert (picture.status_code, picture.mimetype) == (200, "image/svg+xml")
+    assert picture.cache_control.max_age
+    styles = visitor.get("/static/shop.css")
+    styles.close()
+    assert (styles.status_code, styles.mimetype) == (200, "text/css")
+    assert visitor.get("/static/pictures/no-such-shape/stoneware-jug.svg").status_code == 404
+    assert hits.flush(10)
+    assert hits.total() == 0
+
+
+def test_without_redis_a_page_shows_a_dash_and_the_reason(
+    make_shop: Callable[[str, str], Flask], own_server: Callable[[type[RedisServer]], RedisServer], sqlite_url: str
+) -> None:
+    server = own_server(RedisServer)
+    shop = make_shop(server.url, sqlite_url)
+    release(shop)
+    server.stop()
+    shown = text(shop.test_client(), "/about")
+    assert "viewed – times. The count could not be read in time." in shown
+    assert "Stored in SQL – Pending in Redis –" in shown
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nowhere"])
+def test_a_page_asks_no_other_host_and_runs_no_script(visitor: FlaskClient, path: str) -> None:
+    response = visitor.get(path)
+    links = re.findall(r'(?:src|href|action)="([^"]*)"', response.text)
+    assert links
+    assert all(link.startswith(("/", "#")) and not link.startswith("//") for link in links)
+    assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|@import", response.text)
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+def test_every_picture_and_link_of_a_page_leads_somewhere(visitor: FlaskClient) -> None:
+    found = {link for path in PAGES for link in re.findall(r'(?:src|href)="(/[^"]*)"', visitor.get(path).text)}
+    assert len(found) > len(CATEGORIES) + len(PRODUCTS)
+    for link in found:
+        with visitor.get(link) as response:
+            assert response.status_code == 200, link

@@ -153,6 +153,10 @@ class Stats:
             for delta, n in deltas.items() if delta.counter == HITS
         )  # fmt: skip
 
+    def waiting(self) -> tuple[int, float | None]:
+        """How many generations wait for SQL, and for how many seconds the oldest of them has."""
+        return self._redis(self._pending.waiting)
+
     def _by_hour(self, metric: Metric, window: Window, label: str | None, by: By) -> Mapping[int, int]:
         if metric == "visitors":
             if by == "hour":

@@ -1,0 +1,346 @@
+"""The command line: one click group, run as ``pathhits``, ``flask pathhits`` or ``manage.py pathhits``.
+
+Exit codes: 0 done, 1 done with errors or a store is away, 2 misuse or an impossible setting.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pathhits import __version__
+from pathhits.app import PathHits, load
+from pathhits.errors import PathHitsError, SettingsError
+
+#: Syncs shown by ``pathhits stats``.
+SYNCS_SHOWN = 5
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment: an ISO date or time (UTC unless it says otherwise), or how long ago, such as 30m, 24h, 7d, 4w."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        ago = re.fullmatch(r"(\d{1,6})([mhdw])", value)
+        try:
+            if ago:
+                return datetime.now(UTC) - int(ago[1]) * _UNITS[ago[2]]
+            found = datetime.fromisoformat(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no moment: give 24h, 7d, 2026-11-20 or 2026-11-20T14:00+01:00", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pathhits")
+@click.option("-v", "--verbose", is_flag=True, help="Say in the log what is being done.")
+def group(verbose: bool) -> None:
+    """Who looks at what on your site, counted in your own database.
+
+    REDIS_URL and DATABASE_URL say where the counts are; PATHHITS_APP names your app's PathHits object, if you have one.
+    """
+    if verbose:
+        _log_to_stderr()
+    else:
+        # What goes wrong is said once, as the command's own line.
+        logging.getLogger("pathhits").addHandler(logging.NullHandler())
+
+
+def main(arguments: Sequence[str] | None = None, hits: PathHits | None = None, prog_name: str = "pathhits") -> None:
+    """Run the command line with ``arguments`` (by default the process's) and end the process.
+
+    ``hits`` is the object to ask; None takes the one of PATHHITS_APP, else one made from the environment.
+    """
+    group.main(args=arguments, obj=hits, prog_name=prog_name)
+
+
+def _with_hits(command: Callable[..., int | None]) -> Callable[..., None]:
+    """Give ``command`` the PathHits as its first argument; its int is the exit code, an error of ours one line."""
+
+    @wraps(command)
+    @click.pass_context
+    def run(ctx: click.Context, /, *args: Any, **options: Any) -> None:
+        hits: PathHits | None = None
+        try:
+            hits = _find_hits(ctx)
+            code = command(hits, *args, **options) or 0
+        except SettingsError as error:
+            _fail(error, 2)
+        except PathHitsError as error:
+            _fail(error, 1)
+        else:
+            ctx.exit(code)
+        finally:
+            if hits is not None:
+                hits.close()
+
+    return run
+
+
+def _find_hits(ctx: click.Context) -> PathHits:
+    given = ctx.find_object(PathHits)
+    if given is not None:
+        return given
+    if "flask.cli" in sys.modules:
+        info = ctx.find_object(sys.modules["flask.cli"].ScriptInfo)
+        if info is not None:
+            app = info.load_app()
+            if "pathhits" not in app.extensions:
+                raise SettingsError("this Flask app is not counted: call hits.init_app(app) first")
+            found: PathHits = app.extensions["pathhits"]
+            return found
+    return load()
+
+
+def _fail(error: Exception, code: int) -> None:
+    click.echo(f"pathhits: {error}", err=True)
+    sys.exit(code)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def _print_table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]], empty: str) -> None:
+    """A table on the terminal; ``columns`` are (heading, "left" or "right")."""
+    console = Console()
+    if not rows:
+        console.print(empty, markup=False, highlight=False)
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading, justify in columns:
+        table.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def _cell(value: Any) -> Any:
+    from rich.text import Text
+
+    # Text, not markup: a path may hold brackets.
+    return Text(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@group.group()
+def db() -> None:
+    """The tables: create, change, remove."""
+
+
+@db.command("upgrade")
+@click.argument("revision", default="head")
+@_with_hits
+def db_upgrade(hits: PathHits, revision: str) -> None:
+    """Create or change the tables as this version needs them."""
+    _migrate(hits, "upgrade", revision)
+
+
+@db.command("downgrade")
+@click.argument("revision")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_with_hits
+def db_downgrade(hits: PathHits, revision: str, yes: bool) -> None:
+    """Take the tables back to REVISION; "base" removes them with all counts."""
+    if not yes:
+        click.confirm("Counts may be lost. Go on?", abort=True)
+    _migrate(hits, "downgrade", revision)
+
+
+@db.command("current")
+@_with_hits
+def db_current(hits: PathHits) -> int:
+    """Print the revision of the database; exit code 1 when it is not the newest."""
+    from pathhits.storage.sql import migrate
+
+    at, wanted = _sql(hits, lambda: migrate.current(hits.engine)), migrate.head(hits.engine)
+    click.echo(f"{at or 'nothing'} (this version needs {wanted})")
+    return 0 if at == wanted else 1
+
+
+def _migrate(hits: PathHits, direction: str, revision: str) -> None:
+    from pathhits.storage.sql import migrate
+
+    _sql(hits, lambda: getattr(migrate, direction)(hits.engine, revision))
+    click.echo(f"The database is at revision {migrate.current(hits.engine) or 'nothing'}.")
+
+
+def _sql(hits: PathHits, ask: Callable[[], Any]) -> Any:
+    """The answer of ``ask``; an error of SQL or Alembic becomes one line without a password."""
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from pathhits.settings import redact
+
+    try:
+        return ask()
+    except (SQLAlchemyError, CommandError) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise PathHitsError(f"{redact(hits.settings.database_url)}: {redact(reason)}") from error
+
+
+@group.command("sync")
+@click.option("--force", is_flag=True, help="Do not wait for another sync that seems to run.")
+@click.option("--stats", "show_stats", is_flag=True, help="Print the totals afterwards.")
+@_json_option
+@_with_hits
+def sync_command(hits: PathHits, force: bool, show_stats: bool, as_json: bool) -> int:
+    """Move what is in Redis into SQL, exactly once."""
+    report = hits.sync(force=force)
+    summary = _summary(hits) if show_stats else None
+    if as_json:
+        _print_json(report.as_dict() | ({"stats": summary} if summary else {}))
+    elif report.skipped:
+        click.echo("Another sync is running; --force goes ahead all the same.")
+    else:
+        click.echo(
+            f"{report.hits:,} hits of {report.paths:,} paths in {report.batches} batches, "
+            f"{report.errors} errors, {report.seconds:.2f} s"
+        )
+    if summary and not as_json:
+        _print_summary(summary)
+    return 1 if report.errors else 0
+
+
+@group.command("stats")
+@_json_option
+@_with_hits
+def stats_command(hits: PathHits, as_json: bool) -> None:
+    """Print totals, drops by reason and the last syncs."""
+    summary = _summary(hits)
+    if as_json:
+        _print_json(summary)
+    else:
+        _print_summary(summary)
+
+
+def _summary(hits: PathHits) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    count, age = hits.stats.waiting()
+    return {
+        "requests": hits.total("requests"),
+        "hits": hits.total("hits"),
+        "pending_hits": hits.stats.pending_total(),
+        "visitors_today": hits.stats.visitors(now.replace(hour=0, minute=0, second=0, microsecond=0), now),
+        "drops": hits.drops(),
+        "generations_waiting": count,
+        "oldest_waits_seconds": None if age is None else round(age, 1),
+        "syncs": [dict(row) for row in hits.reads.last_syncs(SYNCS_SHOWN)],
+    }
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    drops = summary["drops"]
+    rows = [
+        ("requests seen", summary["requests"]),
+        ("hits", summary["hits"]),
+        ("  of these not yet in SQL", summary["pending_hits"]),
+        ("visitors today (UTC)", summary["visitors_today"]),
+        *((f"dropped: {reason}", n) for reason, n in drops.items()),
+    ]
+    _print_table("Totals", [("", "left"), ("", "right")], rows, "")
+    click.echo()
+    syncs = [
+        (f"{row['applied_at']:%Y-%m-%d %H:%M:%S}", row["paths"], row["hits"], row["errors"], f"{row['seconds']:.3f}")
+        for row in summary["syncs"]
+    ]
+    headings = [("at (UTC)", "left"), *((name, "right") for name in ("paths", "hits", "errors", "seconds"))]
+    _print_table("Last syncs", headings, syncs, "Nothing was synced yet: run 'pathhits sync'.")
+
+
+@group.command("top")
+@click.option("--since", type=Moment(), help="From this moment on (24h, 7d, 2026-11-20), in whole UTC hours.")
+@click.option("--until", type=Moment(), help="Up to this moment.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many paths.")
+@_json_option
+@_with_hits
+def top_command(hits: PathHits, since: datetime | None, until: datetime | None, limit: int, as_json: bool) -> None:
+    """Print the paths with the most hits."""
+    rows = hits.top_paths(since, until, limit)
+    if as_json:
+        _print_json([{"path": row.path, "hits": row.hits, "visitors": row.visitors} for row in rows])
+        return
+    cells = [(row.path, row.hits, row.visitors) for row in rows]
+    headings = [("path", "left"), ("hits", "right"), ("visitors", "right")]
+    _print_table("Top paths", headings, cells, "Nothing was counted yet: open a page, then look again.")
+
+
+@group.command("doctor")
+@_json_option
+@_with_hits
+def doctor_command(hits: PathHits, as_json: bool) -> int:
+    """Look at Redis, SQL, queue and clock; say what is wrong and what to do. Exit code 1 on an error."""
+    findings = hits.doctor()
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        rows = [(finding.state, finding.what, finding.says) for finding in findings]
+        _print_table("Doctor", [("", "left"), ("", "left"), ("", "left")], rows, "")
+    return 1 if any(finding.state == "error" for finding in findings) else 0
+
+
+@group.command("verify")
+@_json_option
+@_with_hits
+def verify_command(hits: PathHits, as_json: bool) -> int:
+    """Check that all sums in SQL agree. Exit code 1 when one does not."""
+    report = hits.verify()
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        rows = [("ok" if check.holds else "differs", check.name, check.left, check.right) for check in report.checks]
+        headings = [("", "left"), ("equation", "left"), ("left", "right"), ("right", "right")]
+        _print_table("Verify", headings, rows, "")
+        if report.dead_letters:
+            click.echo(f"{report.dead_letters} dead letters stand aside in pathhits_dead_letters.")
+    return 0 if report.ok else 1
+
+
+@group.command("worker")
+@click.option("--burst", is_flag=True, help="End when the queue is empty.")
+@click.option("--with-clock", is_flag=True, help="Run the clock beside the worker, for a single machine.")
+@_with_hits
+def worker_command(hits: PathHits, burst: bool, with_clock: bool) -> int:
+    """Perform the jobs: an RQ worker that runs pathhits' own tasks and nothing else."""
+    from pathhits.jobs.worker import run_both, run_worker
+    from pathhits.tasks import ALLOWED
+
+    _log_to_stderr()
+    run = run_both if with_clock else run_worker
+    return run(hits.settings, ALLOWED, burst=burst)
+
+
+@group.command("clock")
+@click.option("--list", "show_list", is_flag=True, help="Print the schedule and end.")
+@_with_hits
+def clock_command(hits: PathHits, show_list: bool) -> int | None:
+    """Ask for the jobs when they are due."""
+    from pathhits.jobs.schedule import SCHEDULE
+    from pathhits.jobs.worker import run_clock
+
+    if show_list:
+        rows = [(job.id, f"{job.period(hits.settings):g} s", job.description) for job in SCHEDULE]
+        _print_table("Schedule", [("job", "left"), ("every", "right"), ("", "left")], rows, "")
+        return None
+    _log_to_stderr()
+    return run_clock(hits.settings)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 
 from pathhits.hits import DROPS, HITS, OTHER, REQUESTS, SITE, Delta, Sketch
@@ -13,10 +14,11 @@ DAYS_REMEMBERED = 2
 class Accumulator:
     """Deltas and visitors that no batch holds yet. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, max_labels: int, max_visitors: int) -> None:
+    def __init__(self, max_labels: int, max_waiting: int) -> None:
         self._max_labels = max_labels
-        self._max_visitors = max_visitors
+        self._max_waiting = max_waiting
         self._deltas: dict[Delta, int] = {}
+        self._requests: Counter[int] = Counter()
         self._visitors: dict[Sketch, set[int]] = {}
         self._members = 0
         self._labels: dict[int, set[str]] = {}
@@ -24,34 +26,43 @@ class Accumulator:
         self.visitors_shed = 0
 
     def __bool__(self) -> bool:
-        return bool(self._deltas or self._visitors)
+        return bool(self._deltas or self._visitors or self._requests)
 
     def request(self, hour: int, amount: int = 1) -> None:
         """Count requests seen, whatever becomes of them."""
-        self.add(Delta(hour, REQUESTS, ""), amount)
+        self._requests[hour] += amount
 
     def drop(self, hour: int, reason: str, amount: int = 1) -> None:
         """Count requests that were seen and are no hits."""
-        self.add(Delta(hour, DROPS, reason), amount)
+        self._add(Delta(hour, DROPS, reason), amount)
 
     def hit(self, hour: int, label: str, visitor: int | None) -> None:
-        """Count one hit, under `OTHER` once the day has had its share of labels."""
+        """Count one hit, under `OTHER` once the day has had its share of labels, or too much waits for Redis."""
         day = hour // 24
         label = self._admit(day, label)
-        self.add(Delta(hour, HITS, label), 1)
+        if len(self._deltas) >= self._max_waiting and Delta(hour, HITS, label) not in self._deltas:
+            label = OTHER
+        self._add(Delta(hour, HITS, label), 1)
         if visitor is not None:
             self._see(Sketch(day, label), visitor)
             self._see(Sketch(day, SITE), visitor)
 
-    def add(self, delta: Delta, amount: int) -> None:
-        """Add to one counter."""
+    def _add(self, delta: Delta, amount: int) -> None:
         self._deltas[delta] = self._deltas.get(delta, 0) + amount
 
     def take(self, size: int) -> tuple[dict[Delta, int], dict[Sketch, tuple[int, ...]]]:
-        """Remove and return at most ``size`` deltas and visitors together, the longest waiting first."""
-        deltas = {delta: self._deltas.pop(delta) for delta in list(islice(self._deltas, size))}
+        """Remove and return at most ``size`` deltas and visitors together, the longest waiting first.
+
+        Visitors go before the hits they made: a sync reads the sketches of the labels it finds hits of. The requests
+        of these deltas come on top, so that no loss of single batches can part requests from hits + drops.
+        """
+        visitors = self._take_visitors(size)
+        room = size - sum(map(len, visitors.values()))
+        deltas = {delta: self._deltas.pop(delta) for delta in list(islice(self._deltas, room))}
+        return deltas | self._take_requests(deltas), visitors
+
+    def _take_visitors(self, room: int) -> dict[Sketch, tuple[int, ...]]:
         visitors: dict[Sketch, tuple[int, ...]] = {}
-        room = size - len(deltas)
         while room > 0 and self._visitors:
             sketch, members = next(iter(self._visitors.items()))
             taken = tuple(members.pop() for _ in range(min(room, len(members))))
@@ -60,7 +71,16 @@ class Accumulator:
             self._members -= len(taken)
             if not members:
                 del self._visitors[sketch]
-        return deltas, visitors
+        return visitors
+
+    def _take_requests(self, taken: dict[Delta, int]) -> dict[Delta, int]:
+        """The requests that ``taken`` accounts for, or all that are left when nothing else is."""
+        accounted: Counter[int] = Counter()
+        for delta, amount in taken.items():
+            accounted[delta.hour] += amount
+        share = accounted & self._requests if self._deltas else self._requests
+        self._requests = self._requests - share
+        return {Delta(hour, REQUESTS, ""): amount for hour, amount in share.items()}
 
     def _admit(self, day: int, label: str) -> str:
         known = self._labels.get(day)
@@ -78,7 +98,7 @@ class Accumulator:
         members = self._visitors.setdefault(sketch, set())
         if visitor in members:
             return
-        if self._members >= self._max_visitors:
+        if self._members >= self._max_waiting:
             self.visitors_shed += 1
             if not members:
                 del self._visitors[sketch]

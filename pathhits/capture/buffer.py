@@ -24,7 +24,7 @@ from pathhits.capture.recorder import Entry
 from pathhits.core.periods import hour_of
 from pathhits.core.statuses import Reason
 from pathhits.core.visitors import salt_period, secret_salt
-from pathhits.hits import DROPS, HITS, Batch, Delta
+from pathhits.hits import DROPS, REQUESTS, Batch, Delta
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
 
@@ -76,9 +76,10 @@ class Buffer:
         self._in_flight: Batch | None = None
         self._first_run_id = ""
         self._shed: dict[int, int] = {}
-        self._shed_lock = threading.Lock()
+        # Reentrant: a SIGTERM may flush in the very thread that holds them.
+        self._shed_lock = threading.RLock()
+        self._start_lock = threading.RLock()
         self._lock = threading.Lock()
-        self._start_lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -168,7 +169,7 @@ class Buffer:
             thread, self._thread = self._thread, None
             self._stop.set()
         self._wake.set()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             thread.join(timeout=min(timeout, 1.0))
         return done
 
@@ -184,10 +185,11 @@ class Buffer:
         return len(self._entries) + (1 if self._accumulator or in_flight is not None else 0)
 
     def _pass(self, *, force: bool = False, deadline: float | None = None) -> bool:
-        """Fold what came in and send what is due; True when nothing is left. Never raises. The lock is held."""
+        """Fold what came in and send what is due; True when nothing of it is left. Never raises. The lock is held."""
+        folded = False
         try:
             due = force or time.monotonic() >= self._next_try
-            self._fold(ask_for_salts=due)
+            folded = self._fold(ask_for_salts=due)
             if due:
                 self._send(deadline)
                 self._failures = 0
@@ -195,7 +197,7 @@ class Buffer:
             self._back_off(error)
         except Exception as error:
             self._guard.failed("internal", error)
-        return not self._entries and not self._accumulator and self._in_flight is None
+        return folded and not self._accumulator and self._in_flight is None
 
     def _back_off(self, error: Exception) -> None:
         self._failures += 1
@@ -203,27 +205,27 @@ class Buffer:
         self._next_try = time.monotonic() + longest * random.uniform(0.5, 1.0)  # jitter, not a secret
         self._guard.failed("Redis is away, hits wait in the process", f"{type(error).__name__}: {error}")
 
-    def _fold(self, *, ask_for_salts: bool) -> None:
+    def _fold(self, *, ask_for_salts: bool) -> bool:
+        """Turn the entries that are there now into deltas; False when some have to wait for their salt."""
         with self._shed_lock:
             shed, self._shed = self._shed, {}
         for hour, amount in shed.items():
             self._accumulator.request(hour, amount)
             self._accumulator.drop(hour, Reason.OVERFLOW, amount)
-        folded = 0
-        while self._entries:
+        for number in range(1, len(self._entries) + 1):
             entry = Entry(*self._entries.popleft())
             try:
                 salt = self._salt(entry, ask_for_salts)
             except LookupError:
                 self._entries.appendleft(entry)
-                return
+                return False
             except BaseException:
                 self._entries.appendleft(entry)
                 raise
             self._fold_one(entry, salt)
-            folded += 1
-            if folded % FOLD_SLICE == 0:
+            if number % FOLD_SLICE == 0:
                 time.sleep(0)
+        return True
 
     def _fold_one(self, entry: Entry, salt: bytes | None) -> None:
         hour = hour_of(entry.moment)
@@ -295,10 +297,11 @@ class Buffer:
             self._guard.failed("a batch may have been lost or kept by a Redis that was replaced", f"{batch.requests}")
         for delta in lost:
             amount = batch.deltas[delta]
-            if delta.counter in (HITS, DROPS):
+            if delta.counter == REQUESTS:
+                if reason == Reason.UNCERTAIN:
+                    self._accumulator.request(delta.hour, amount)
+            elif delta[1:] != (DROPS, Reason.REJECTED):  # or it would be refused again, without end
                 self._accumulator.drop(delta.hour, reason, amount)
-            elif reason == Reason.UNCERTAIN:
-                self._accumulator.add(delta, amount)
 
     def _cut(self) -> Batch:
         self._sequence += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from threading import Lock
+from threading import RLock
 
 logger = logging.getLogger("pathhits")
 
@@ -16,7 +16,7 @@ class Guard:
     """Counts failures by kind and says so in the log, rarely enough that a broken Redis does not fill a disk."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # reentrant, as a SIGTERM may flush in the thread that holds it
         self._spoken: dict[str, float] = {}
         self.failures: dict[str, int] = {}
 
@@ -36,4 +36,4 @@ class Guard:
 
     def after_fork(self) -> None:
         """Start afresh in a forked child, where the lock may have been held by a thread that is no more."""
-        self._lock = Lock()
+        self._lock = RLock()

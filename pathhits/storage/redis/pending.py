@@ -46,9 +46,10 @@ class Pending:
 class PendingStore:
     """The counting side of Redis. Every method may raise `redis.RedisError`; none repeats by itself."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, generation_fields: int = GENERATION_FIELDS) -> None:
         self.client = client
         self.keys = keys
+        self._generation_fields = generation_fields
         self._add = script(client, "add")
         self._seal = script(client, "seal")
         self._snapshot = script(client, "snapshot")
@@ -67,7 +68,7 @@ class PendingStore:
     def add(self, batch: Batch, first_run_id: str) -> Added:
         """Add ``batch`` once, however often it is sent; ``first_run_id`` is "" unless this is a resend."""
         args: list[Any] = [batch.sequence, first_run_id, batch.generation, int(time.time())]
-        args += [GENERATION_FIELDS, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS, self.keys.generation("")]
+        args += [self._generation_fields, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS, self.keys.generation("")]
         args.append(len(batch.deltas))
         for delta, amount in batch.deltas.items():
             args += (delta.hour, delta.field(), amount)
@@ -94,10 +95,15 @@ class PendingStore:
 
     def read(self, generation: str) -> dict[bytes, bytes]:
         """All fields of a generation and their amounts, as Redis has them; empty when it is gone."""
-        fields: dict[bytes, bytes] = {}
-        for field, amount in self.client.hscan_iter(self.keys.generation(generation), count=SCAN_COUNT):
-            fields[_bytes(field)] = _bytes(amount)
-        return fields
+        key = self.keys.generation(generation)
+        while True:
+            expected = self.client.hlen(key)
+            fields: dict[bytes, bytes] = {}
+            for field, amount in self.client.hscan_iter(key, count=SCAN_COUNT):
+                fields[_bytes(field)] = _bytes(amount)
+            # A server that was replaced on the way has its fields in another order: the scan then misses some.
+            if len(fields) >= expected:
+                return fields
 
     def settle(self, generation: str) -> None:
         """Delete a generation that SQL has taken in."""

@@ -23,18 +23,11 @@ local function server_run_id()
   return string.match(info, 'run_id:(%x+)') or 'unknown'
 end
 
-local function open_generation(run_id)
-  local found = redis.call('HMGET', open, 'id', 'run_id')
-  local id = found[1]
-  if id and (found[2] ~= run_id or redis.call('HLEN', prefix .. id) >= full) then
-    redis.call('ZADD', sealed, now, id)
-    id = false
-  end
-  if not id then
-    id = fresh
-    redis.call('HSET', open, 'id', id, 'run_id', run_id)
-  end
-  return prefix .. id
+-- Whether the open generation can take more: born under this run_id, not full, and what it should be.
+local function is_usable(id, born_under, run_id)
+  if born_under ~= run_id then return false end
+  local fields, hours = redis.pcall('HLEN', prefix .. id), redis.pcall('SCARD', prefix .. id .. ':hours')
+  return type(fields) == 'number' and type(hours) == 'number' and fields < full
 end
 
 local function see(key, members)
@@ -58,9 +51,20 @@ local last = redis.call('GET', client)
 if last and tonumber(last) >= sequence then return {'duplicate', run_id, {}} end
 if first_run_id ~= '' and first_run_id ~= run_id then return {'uncertain', run_id, {}} end
 
+-- Whatever can raise is asked before the first write, or a resend would find a sequence that was not applied.
+local found = redis.call('HMGET', open, 'id', 'run_id')
+redis.call('ZCARD', sealed)
+local id = found[1]
+local usable = id and is_usable(id, found[2], run_id)
+
 -- The first write: a full, read-only or broken Redis refuses here, before anything has changed.
 redis.call('SET', client, ARGV[1], 'EX', client_ttl)
-local generation = open_generation(run_id)
+if not usable then
+  if id then redis.call('ZADD', sealed, now, id) end
+  id = fresh
+  redis.call('HSET', open, 'id', id, 'run_id', run_id)
+end
+local generation = prefix .. id
 local rejected = {}
 local hours = {}
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from pathhits.storage.sql.tables import COUNTER_MAX
@@ -29,6 +29,10 @@ ROWS_AN_ARRAY = 25_000
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
 #: MariaDB: lock wait timeout, deadlock, record changed.
 _RETRY_ERRNOS = {1205, 1213, 1020}
+#: MariaDB: too many connections, shutting down, killed, disk or table full, read-only; 2000 to 2999: no connection.
+_LOST_ERRNOS = {1040, 1053, 1927, 1021, 1114, 1290, 1836}
+#: SQLite calls these operational too; they are answers.
+_SQLITE_ANSWERS = ("no such ", "near ", "integer overflow", "too many ")
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,16 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the database could not be reached at all, rather than refuse a statement."""
-    return isinstance(error, DBAPIError) and (
-        error.connection_invalidated or type(error.orig).__name__ in ("OperationalError", "InterfaceError")
-    )
+    """Whether the database could not work at all, rather than refuse a statement."""
+    if not isinstance(error, DBAPIError):
+        return False
+    original: Any = error.orig
+    if error.connection_invalidated or not isinstance(error, OperationalError | InterfaceError):
+        return error.connection_invalidated
+    arguments = getattr(original, "args", None) or ("",)
+    if isinstance(arguments[0], int):
+        return 2000 <= arguments[0] < 3000 or arguments[0] in _LOST_ERRNOS
+    return not str(arguments[0]).startswith(_SQLITE_ANSWERS)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

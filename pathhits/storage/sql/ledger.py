@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, insert, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from pathhits.core import labels
+from pathhits.core.statuses import Reason
 from pathhits.errors import NotMigrated, StoreUnavailable
-from pathhits.hits import HITS, REQUESTS, SITE, Sketch
+from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, upsert
@@ -82,21 +83,22 @@ class Ledger:
 
     def apply(self, contents: Contents, visitors: Mapping[Sketch, int]) -> Applied:
         """Add all of ``contents`` in one transaction with its ledger row; what SQL refuses becomes dead letters."""
-        careful = ours = False
+        careful = False
+        heard: _Writer | None = None
         for attempt in range(1, TRIES + 1):
             writer = _Writer(contents, visitors, careful)
             try:
                 with self._engine.connect() as connection, connection.begin():
                     if not _claim(connection, contents.generation):
                         # After a lost answer to our own COMMIT this is how we learn that it was heard.
-                        return writer.outcome(new=ours)
+                        return heard.outcome() if heard else Applied(False)
                     writer.write(connection)
-                return writer.outcome(new=True)
+                return writer.outcome()
             except SQLAlchemyError as error:
                 if attempt == TRIES:
                     raise self._unavailable(error) from error
                 if is_retryable(error) or is_lost(error):
-                    ours = ours or writer.complete
+                    heard = writer if writer.complete else heard
                     self._sleep(min(FIRST_WAIT * 2**attempt, 1.0) * random.uniform(0.5, 1.0))  # jitter
                 elif careful or not isinstance(error, DBAPIError):
                     raise self._unavailable(error) from error
@@ -106,7 +108,10 @@ class Ledger:
         raise AssertionError("unreachable")
 
     def _raise_if_not_migrated(self, error: SQLAlchemyError) -> None:
-        missing = missing_tables(self._engine)
+        try:
+            missing = missing_tables(self._engine)
+        except SQLAlchemyError as other:
+            raise self._unavailable(other) from error
         if missing:
             raise NotMigrated(f"The database lacks {', '.join(missing)}: run 'pathhits db upgrade'") from error
 
@@ -137,13 +142,14 @@ class _Writer:
         self._started = time.monotonic()
         self._letters = list(contents.letters)
         self._hits = self._paths = 0
+        self._refused: dict[int, int] = {}
         #: Whether all was written, so that a failure after it can only be the COMMIT's.
         self.complete = False
 
     def write(self, connection: Connection) -> None:
         keyed = sorted((labels.key(label), label) for label in self._contents.paths)
         self._guarded(connection, keyed, self._write_paths, self._path_letters)
-        site = sorted(self._contents.site.items())
+        site = sorted(self._site().items())
         self._guarded(connection, site, self._write_site, self._site_letters)
         days = [{"day": s.day, "visitors": n} for s, n in sorted(self._visitors.items()) if s.label == SITE]
         upsert(connection, _SITE_DAYS, days)
@@ -151,8 +157,8 @@ class _Writer:
         self._write_ledger(connection)
         self.complete = True
 
-    def outcome(self, *, new: bool) -> Applied:
-        return Applied(new, self._paths, self._hits, len(self._letters)) if new else Applied(False)
+    def outcome(self) -> Applied:
+        return Applied(True, self._paths, self._hits, len(self._letters))
 
     def _guarded(
         self,
@@ -216,7 +222,17 @@ class _Writer:
     def _path_letters(self, row: tuple[bytes, str], error: str) -> Iterator[Letter]:
         label = row[1]
         for hour, n in self._contents.paths[label].items():
+            self._refused[hour] = self._refused.get(hour, 0) + n
             yield Letter(f"{hour}:{HITS}:{label}", str(n), error)
+
+    def _site(self) -> dict[tuple[str, int], int]:
+        """The sums of the site; hits of a path that SQL refused are drops there, so that the sums agree."""
+        site = dict(self._contents.site)
+        dropped = f"{DROPS}:{Reason.REJECTED}"
+        for hour, n in self._refused.items():
+            site[HITS, hour] = max(site[HITS, hour] - n, 0)
+            site[dropped, hour] = min(site.get((dropped, hour), 0) + n, tables.COUNTER_MAX)
+        return site
 
     def _site_letters(self, row: tuple[tuple[str, int], int], error: str) -> Iterator[Letter]:
         (counter, hour), n = row

@@ -77,19 +77,17 @@ class Reads:
         self._engine = engine
 
     def hit_counts(self, wanted: Sequence[str], generations: Sequence[str] = ()) -> Stored:
-        """All hits of each label, 0 for one that SQL does not know."""
+        """All hits of each label, 0 for one that SQL does not know; ask for at most `LABELS_A_STATEMENT` at once.
+
+        More would take several statements, which see several moments: a generation may be in the second and not in
+        the first.
+        """
         keys = {labels.key(label): label for label in wanted}
-        amounts = dict.fromkeys(wanted, 0)
-        applied: set[str] = set()
-        for first in range(0, max(len(wanted), 1), LABELS_A_STATEMENT):
-            some = list(keys)[first : first + LABELS_A_STATEMENT]
-            c = tables.path_counters.c
-            stored = self._stored(
-                select(c.path_key, c.hit_count).where(c.path_key.in_(some)), generations, LargeBinary()
-            )
-            amounts.update({keys[bytes(key)]: n for key, n in stored.amounts.items()})
-            applied |= stored.applied
-        return Stored(amounts, frozenset(applied))
+        c = tables.path_counters.c
+        query = select(c.path_key, c.hit_count).where(c.path_key.in_(list(keys)))
+        stored = self._stored(query, generations, LargeBinary())
+        found = {keys[bytes(key)]: n for key, n in stored.amounts.items()}
+        return Stored(dict.fromkeys(wanted, 0) | found, stored.applied)
 
     def drops(self, window: Window, generations: Sequence[str] = ()) -> Stored:
         """Drops by reason."""

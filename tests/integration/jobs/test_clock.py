@@ -29,6 +29,7 @@ from pathhits.storage.redis.client import connect
 from tests.integration.jobs.counting import MODULE, NAMESPACE, environment, id_of, table
 from tests.servers.base import Server
 from tests.servers.processes import Process, wait_until
+from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer
 
 S = TypeVar("S", bound=Server)
@@ -304,6 +305,22 @@ def test_two_clocks_at_once_queue_each_job_once_a_period(redis_url: str, start_p
         wait_until(lambda: len(taker.times[id_of("slow")]) >= 6, 30.0)
     for name, period in periods.items():
         _assert_once_a_period(taker.times[id_of(name)], period, gaps=False)
+
+
+@pytest.mark.slow
+def test_lost_requests_and_replies_lose_and_double_nothing(redis_url: str, start_process: Start) -> None:
+    """Slow: the clock pauses after each failure."""
+    with Taker(redis_url) as taker, FaultProxy.to(redis_url) as proxy:
+        proxy.at_random(0.05)
+        env = environment(proxy.url_for(redis_url), {"quick": 0.2, "slow": 0.3}, interval=0.02, lock_ttl=0.3)
+        process = start_process(CLOCK, env=env)
+        wait_until(lambda: sum(proxy.counts.values()) >= 12, 40.0)
+        proxy.calm()
+        _wait_for_more(taker)
+    print(f"clock: cut {sum(proxy.counts.values())} times; runs { {id: len(taker.times[id]) for id in taker.times} }")
+    assert process.running
+    _assert_once_a_period(taker.times[QUICK], 0.2, gaps=True)
+    _assert_once_a_period(taker.times[id_of("slow")], 0.3, gaps=True)
 
 
 @pytest.mark.slow

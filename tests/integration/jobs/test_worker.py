@@ -65,6 +65,12 @@ def failure(connection: redis.Redis, id: str) -> str:
     return result.exc_string or ""
 
 
+def _last_sign(connection: redis.Redis) -> float:
+    """The Unix time of the last sign of life of any job that runs."""
+    signs = [connection.hget(key, "last_heartbeat") for key in connection.scan_iter("rq:execution:*")]
+    return max((float(sign or 0) for sign in signs), default=0.0)
+
+
 # What may run.
 
 
@@ -189,6 +195,7 @@ def test_a_job_whose_worker_was_killed_ends_with_it_and_runs_again_soon(
         wait_until(lambda: number(connection, "runs:slow") > kill, 15.0)  # noqa: B023  # called at once
         print(f"worker: run again {time.monotonic() - began:.1f} s after a kill, with signs of life that hold for 3 s")
     assert number(connection, "runs:slow") == 4
+    connection.set("go", 1)
 
 
 def test_a_long_job_is_not_run_beside_itself(redis_url: str, connection: redis.Redis, start_process: Start) -> None:
@@ -244,6 +251,8 @@ def test_a_worker_and_its_job_outlive_a_redis_outage(
                 server.rdb.unlink()
             time.sleep(4.0)  # the length of the outage
             server.start()
+        over = time.time()
+        wait_until(lambda: _last_sign(connection) > over, 20.0, "the worker still looks after its job")
         assert alive(horse)
         connection.set("go", 1)
         wait_until(lambda: number(connection, "finished:slow") == 1, 10.0)

@@ -10,8 +10,7 @@ from flask import Flask, Response
 from flask_migrate import Migrate
 from sqlalchemy.engine import make_url
 
-from demo_app import counts, formats, pages
-from demo_app.models import db
+from demo_app import counts, formats, models, pages
 from pathhits import PathHits
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -30,8 +29,8 @@ def create_app(hits: PathHits | None = None) -> Flask:
     app = Flask(__name__)
     app.config["SECRET_KEY"] = os.environ.get("DEMO_SECRET_KEY") or secrets.token_hex(32)
     app.config["SQLALCHEMY_DATABASE_URI"] = shop_database(hits.settings.database_url)
-    db.init_app(app)
-    Migrate(app, db, directory=str(MIGRATIONS))
+    models.register(app)
+    Migrate(app, models.db, directory=str(MIGRATIONS))
     formats.register(app)
     counts.register(app)
     pages.register(app)

@@ -1,7 +1,8 @@
 """Ends the demo's processes when the launcher was killed and could not; run as a script, so that it starts at once.
 
-Reads one process group id a line from its standard input. The end of that input is the end of the launcher. A line
-"done" says that the launcher has cleaned up by itself. The first group is Redis, which goes last.
+Reads lines from its standard input: "+12" for a process group that began, "-12" for one that ended, "done" when the
+launcher has cleaned up by itself. The end of that input without "done" is the end of the launcher. The first group is
+what the others write to: it goes last.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ def main() -> None:
     for line in sys.stdin:
         if line.strip() == "done":
             return
-        groups.append(int(line))
+        group = int(line[1:])
+        if line.startswith("+"):
+            groups.append(group)
+        else:
+            groups.remove(group)
     end(groups[1:])
     end(groups[:1])
 

@@ -49,7 +49,8 @@ def launch() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with _folder() as folder, _children() as children:
+        folder = _folder()
+        with _held(folder) as lock, _children(lock) as children:
             _Demo(folder, children, stop).run()
     except Stopped:
         print("demo: stopped")
@@ -140,11 +141,16 @@ class _Demo:
                 raise Stopped
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """The folder of the demo's data, held by one demo at a time."""
+def _folder() -> Path:
+    """The folder of the demo's data."""
     folder = Path(os.environ.get("DEMO_DIR") or ROOT / ".demo").resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[int]:
+    """Hold the folder, which one demo can do at a time: two servers must not write the same files."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,12 +158,12 @@ def _folder() -> Iterator[Path]:
             raise LaunchError(
                 f"a demo already runs from {folder}; stop it, or give another folder with DEMO_DIR"
             ) from None
-        yield folder
+        yield lock.fileno()
 
 
 @contextmanager
-def _children() -> Iterator[Children]:
-    children = Children()
+def _children(lock: int) -> Iterator[Children]:
+    children = Children(lock)
     try:
         yield children
     finally:

@@ -6,9 +6,9 @@ import datetime
 import sqlite3
 from typing import Any
 
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Date, Integer, String, Text, event
-from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 BUSY_TIMEOUT_MS = 5_000
@@ -39,7 +39,13 @@ class Product(Base):
     added_on: Mapped[datetime.date] = mapped_column(Date, index=True)
 
 
-@event.listens_for(Engine, "connect")
+def register(app: Flask) -> None:
+    """Connect the shop to its database."""
+    db.init_app(app)
+    with app.app_context():
+        event.listen(db.engine, "connect", _share_the_file)
+
+
 def _share_the_file(connection: Any, _record: Any) -> None:
     """Let web and worker processes use one SQLite file at once: readers never wait, writers wait their turn."""
     if isinstance(connection, sqlite3.Connection):

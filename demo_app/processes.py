@@ -55,14 +55,14 @@ class Child:
 
 
 class Children:
-    """All processes of a run; use it in a `with` block, which ends them in the reverse order of `stop` groups."""
+    """All processes of a run, until `stop`; ``lock`` is a file the guard keeps open for as long as one may be left."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: int) -> None:
         self._children: list[Child] = []
         self._printer = Printer(sys.stdout, width=len("release"))
         self._colours = get_colours()
         self._lock = Lock()
-        self._guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, start_new_session=True)
+        self._guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, start_new_session=True, pass_fds=[lock])
 
     def start(self, name: str, command: str | Sequence[str], env: Mapping[str, str], cwd: Path) -> Child:
         """Start a command line (text is read by the shell, which it replaces)."""
@@ -76,7 +76,7 @@ class Children:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._tell_guard(str(process.pid))
+        self._tell_guard(f"+{process.pid}")
         reader = Thread(
             target=self._show, args=(name, process, next(self._colours)), name=f"output of {name}", daemon=True
         )
@@ -92,6 +92,7 @@ class Children:
     def forget(self, child: Child) -> None:
         """Watch a child no more that has done its work."""
         self._children.remove(child)
+        self._tell_guard(f"-{child.group}")
 
     def stop(self) -> None:
         """End all of them; the first, which the others write to, is the last to go."""

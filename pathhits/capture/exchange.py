@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 #: Headers whose value says that a browser fetches ahead of a visitor who may never look.
 PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
@@ -15,7 +15,8 @@ class Exchange:
     """What a middleware learns of one HTTP exchange; adapters inside may set ``name`` and ``pattern``.
 
     ``path`` is the decoded URL path, ``peer`` the address of the connection, ``forwarded`` the proxy header.
-    They stay in this process: what leaves it is the label and a keyed hash.
+    They stay in this process: what leaves it is the label and a keyed hash. ``gone`` says that the client went
+    away before the end, ``failed`` that the app broke its response.
     """
 
     __slots__ = (
@@ -24,6 +25,7 @@ class Exchange:
         "content_type",
         "failed",
         "forwarded",
+        "gone",
         "method",
         "name",
         "path",
@@ -50,7 +52,26 @@ class Exchange:
         self.name: str | None = None
         self.pattern: str | None = None
         self.failed = False
+        self.gone = False
 
 
 #: The exchange in progress, so that `PathHits.track_hit` inside a view knows whose request it serves.
 current: ContextVar[Exchange | None] = ContextVar("pathhits_exchange", default=None)
+
+
+def leave(token: Token[Exchange | None]) -> None:
+    """End what `current.set` began."""
+    try:
+        current.reset(token)
+    except (ValueError, RuntimeError):
+        # The server ran the end of the app in another context; the variable dies with it.
+        pass
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether an error that a server raised while it sent says that the client has gone.
+
+    Servers raise an OSError, as ASGI asks them to; waitress has a ClientDisconnected of its own. What else they
+    raise says that the app broke the protocol.
+    """
+    return isinstance(error, OSError) or type(error).__name__.startswith("ClientDisconnect")

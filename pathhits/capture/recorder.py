@@ -48,21 +48,31 @@ class Recorder:
     def record(self, exchange: Exchange) -> None:
         """Note one finished exchange, as a candidate hit or as a drop with its reason."""
         try:
+            path, forwarded, user_agent = exchange.path, exchange.forwarded, exchange.user_agent
             entry = (
                 time.time(),
                 self._reason(exchange),
                 exchange.name,
                 exchange.pattern,
-                exchange.path[:PATH_LENGTH],
+                path if len(path) <= PATH_LENGTH else path[:PATH_LENGTH],
                 exchange.content_type,
                 exchange.peer,
-                exchange.forwarded[-HEADER_LENGTH:],
-                exchange.user_agent[:HEADER_LENGTH],
+                forwarded if len(forwarded) <= HEADER_LENGTH else forwarded[-HEADER_LENGTH:],
+                user_agent if len(user_agent) <= HEADER_LENGTH else user_agent[:HEADER_LENGTH],
                 exchange.anonymous,
             )
             self._append(entry)  # type: ignore[arg-type]  # a plain tuple in the order of Entry
         except Exception as error:
+            self.broken(error)
+
+    def broken(self, error: Exception) -> None:
+        """Note a request that a bug of ours kept from being counted; its error is the guard's to tell."""
+        try:
             self._guard.failed("internal", error)
+            self._append(Entry(time.time(), Reason.INTERNAL, None, None, "", "", "", "", "", True))
+        except Exception:
+            # The buffer itself is broken, and the guard has just said so.
+            pass
 
     def is_settled(self, exchange: Exchange) -> bool:
         """Whether nothing that may still happen to the body can make this exchange a hit."""
@@ -95,6 +105,7 @@ class Recorder:
             self._guard.failed("internal", error)
 
     def _reason(self, exchange: Exchange) -> str:
+        """Why this exchange is no hit, "" when it may be one."""
         if exchange.method != "GET":
             return Reason.METHOD
         if exchange.failed or not exchange.status:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current
+from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, is_disconnect, leave
 from pathhits.capture.recorder import Recorder
 
 Scope = MutableMapping[str, Any]
@@ -20,6 +19,8 @@ NoteRoute = Callable[[Scope, Exchange], None]
 
 #: Where the exchange is found by adapters inside the app.
 SCOPE_KEY = "pathhits.exchange"
+#: The messages that end a response, unless they say ``more_body``.
+_LAST = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
 _PURPOSE = frozenset(name.encode() for name in PURPOSE_HEADERS)
 
 
@@ -41,55 +42,71 @@ class AsgiMiddleware:
     ) -> None:
         self.app = app
         self._record = recorder.record
+        self._broken = recorder.broken
         self._proxy_header = proxy_header.lower().encode("latin-1")
         self._opt_out = f"{opt_out_cookie}=".encode() if opt_out_cookie else b""
+        self._wanted = (
+            _PURPOSE | {b"user-agent", b"sec-gpc", self._proxy_header} | ({b"cookie"} if opt_out_cookie else set())
+        )
         self._at_shutdown = at_shutdown
         self._note_route = note_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        kind = scope["type"]
+        if kind == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
+        elif kind == "lifespan":
             await self.app(scope, receive, self._flushing(send))
         else:
             await self.app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = self._exchange(scope)
-        scope[SCOPE_KEY] = exchange
-        # The client's going away is not the app's failure, though its next send may raise.
-        gone = False
-        sending = False
+        try:
+            exchange = scope[SCOPE_KEY] = self._exchange(scope)
+        except Exception as error:
+            self._broken(error)
+            await self.app(scope, receive, send)
+            return
+        complete = False
 
         async def received() -> Message:
-            nonlocal gone
             message = await receive()
-            if message["type"] == "http.disconnect":
-                gone = True
+            if _type_of(message) == "http.disconnect":
+                exchange.gone = True
             return message
 
         async def sent(message: Message) -> None:
-            nonlocal sending
-            if message["type"] == "http.response.start":
+            nonlocal complete
+            kind = _type_of(message)
+            if kind == "http.response.start":
                 _note_response(exchange, message)
-            sending = True
-            await send(message)
-            sending = False
+            try:
+                await send(message)
+            except BaseException as error:
+                exchange.gone = exchange.gone or is_disconnect(error)
+                raise
+            if not complete and kind in _LAST and not message.get("more_body"):
+                # What the app does from here on (background tasks) is not part of the response any more.
+                complete = True
+                self._finish(scope, exchange)
 
         token = current.set(exchange)
         try:
             await self.app(scope, received, sent)
-        except asyncio.CancelledError:
-            # A server cancels when the client has gone.
-            raise
-        except BaseException:
-            exchange.failed = not (gone or sending)
+            exchange.failed = not exchange.gone
+        except (Exception, KeyboardInterrupt, SystemExit):
+            exchange.failed = not exchange.gone
             raise
         finally:
-            _reset(token)
-            if exchange.method == "GET" and exchange.name is None and exchange.pattern is None:
-                self._noted_route(scope, exchange)
-            self._record(exchange)
+            # Cancelled, as a server does when the client has gone, is not failed.
+            leave(token)
+            if not complete:
+                self._finish(scope, exchange)
+
+    def _finish(self, scope: Scope, exchange: Exchange) -> None:
+        if exchange.method == "GET" and exchange.name is None and exchange.pattern is None:
+            self._noted_route(scope, exchange)
+        self._record(exchange)
 
     def _noted_route(self, scope: Scope, exchange: Exchange) -> None:
         try:
@@ -98,26 +115,31 @@ class AsgiMiddleware:
             exchange.name = exchange.pattern = None
 
     def _exchange(self, scope: Scope) -> Exchange:
-        forwarded: list[bytes] = []
-        user_agent = purpose = b""
+        headers = scope["headers"]
+        if type(headers) is not list and iter(headers) is headers:
+            headers = scope["headers"] = list(headers)
+        forwarded = user_agent = purpose = b""
         anonymous = False
-        for name, value in scope["headers"]:
+        wanted = self._wanted
+        for name, value in headers:
+            if name not in wanted:
+                continue
             if name == b"user-agent":
                 user_agent = value
             elif name == self._proxy_header:
-                forwarded.append(value)
+                forwarded = forwarded + b"," + value if forwarded else value
             elif name == b"sec-gpc":
                 anonymous = anonymous or value == b"1"
-            elif name in _PURPOSE:
+            elif name == b"cookie":
+                anonymous = anonymous or self._opt_out in value
+            else:
                 purpose = purpose or value
-            elif name == b"cookie" and self._opt_out and self._opt_out in value:
-                anonymous = True
         client = scope.get("client")
         return Exchange(
             scope["method"],
             _path(scope),
             client[0] or "" if client else "",
-            b",".join(forwarded).decode("latin-1") if forwarded else "",
+            forwarded.decode("latin-1"),
             user_agent.decode("latin-1"),
             purpose.decode("latin-1"),
             anonymous,
@@ -125,8 +147,12 @@ class AsgiMiddleware:
 
     def _flushing(self, send: Send) -> Send:
         async def sent(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self._at_shutdown()
+            if _type_of(message).startswith("lifespan.shutdown."):
+                try:
+                    await self._at_shutdown()
+                except Exception:
+                    # The app goes down in its own way, whatever became of the last flush.
+                    pass
             await send(message)
 
         return sent
@@ -141,12 +167,25 @@ def _path(scope: Scope) -> str:
     return path
 
 
+def _type_of(message: Message) -> str:
+    """The message's type; "" where an app breaks the protocol, of which its server is the one to speak."""
+    try:
+        kind = message["type"]
+    except Exception:
+        return ""
+    return kind if type(kind) is str else ""
+
+
 def _note_response(exchange: Exchange, message: Message) -> None:
     try:
         exchange.status = int(message["status"])
         if exchange.method != "GET":
             return
-        for name, value in message.get("headers", ()):
+        headers = message.get("headers", ())
+        if type(headers) is not list and iter(headers) is headers:
+            # It can be read once, and that is the server's to do.
+            return
+        for name, value in headers:
             size = len(name)
             if size == 12 and name.lower() == b"content-type":
                 exchange.content_type = value.decode("latin-1")
@@ -154,12 +193,4 @@ def _note_response(exchange: Exchange, message: Message) -> None:
                 exchange.content_range = value.decode("latin-1")
     except Exception:
         # Only an app that breaks the protocol gets here; its server is the one to say so.
-        exchange.status = exchange.status or 0
-
-
-def _reset(token: Any) -> None:
-    try:
-        current.reset(token)
-    except ValueError:
-        # The server ran the end of the app in another context; the variable dies with it.
         pass

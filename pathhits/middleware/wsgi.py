@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from pathhits.capture.exchange import UNMATCHED, Exchange, current
+from pathhits.capture.exchange import UNMATCHED, Exchange, current, is_disconnect, leave
 from pathhits.capture.recorder import Recorder
 
 #: Where the exchange is found by adapters inside the app.
 ENVIRON_KEY = "pathhits.exchange"
+#: Bodies that hold all their pieces, and have no code that could fail.
+_UNFAILING = frozenset((list, tuple, bytes))
 
 
 class WsgiMiddleware:
@@ -20,33 +23,36 @@ class WsgiMiddleware:
         self.app = app
         self._record = recorder.record
         self._settled = recorder.is_settled
+        self._broken = recorder.broken
         self._proxy_key = "HTTP_" + proxy_header.upper().replace("-", "_")
         self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else ""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        exchange = self._exchange(environ)
-        environ[ENVIRON_KEY] = exchange
+        try:
+            exchange = environ[ENVIRON_KEY] = self._exchange(environ)
+        except Exception as error:
+            self._broken(error)
+            return self.app(environ, start_response)
 
-        def started(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            _note_response(exchange, environ, status, headers)
-            if exc_info is None:
-                return start_response(status, headers)
-            return start_response(status, headers, exc_info)
+        def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
+            write = start_response(*args, **named)
+            _note_response(exchange, environ, args, named)
+            return partial(_written, exchange, write)
 
         token = current.set(exchange)
         try:
-            body = self.app(environ, cast(StartResponse, started))
+            body = self.app(environ, started)
         except BaseException:
-            exchange.failed = True
+            exchange.failed = not exchange.gone
             self._record(exchange)
             raise
         finally:
-            current.reset(token)
+            leave(token)
         return self._watched(body, exchange, environ)
 
     def _exchange(self, environ: WSGIEnvironment) -> Exchange:
         get = environ.get
-        path: str = get("SCRIPT_NAME", "") + get("PATH_INFO", "")
+        path: str = (get("SCRIPT_NAME") or "") + (get("PATH_INFO") or "")
         if not path.isascii():
             path = path.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
         cookies = get("HTTP_COOKIE")
@@ -62,31 +68,57 @@ class WsgiMiddleware:
 
     def _watched(self, body: Iterable[bytes], exchange: Exchange, environ: WSGIEnvironment) -> Iterable[bytes]:
         """The body itself where nothing of the app can fail any more, else the body with an eye on it."""
-        if type(body) in (list, tuple) or self._settled(exchange) or _is_file(body, environ):
-            self._record(exchange)
-            return body
-        if hasattr(body, "__len__"):
-            return _SizedBody(body, exchange, self._record)
-        return _Body(body, exchange, self._record)
+        kind = type(body)
+        try:
+            if kind in _UNFAILING or self._settled(exchange) or _is_file(body, environ):
+                self._record(exchange)
+                return body
+            if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
+                # Either a token that means something to the server (gevent and eventlet have some), or a bug.
+                exchange.failed = True
+                self._record(exchange)
+                return body
+            sized = hasattr(kind, "__len__")
+        except Exception:
+            # A body that does not like to be looked at.
+            sized = False
+        return (_SizedBody if sized else _Body)(body, exchange, self._record)
 
 
-def _note_response(exchange: Exchange, environ: WSGIEnvironment, status: str, headers: list[tuple[str, str]]) -> None:
-    """Read what counting needs while the app still stands: afterwards its request context is gone."""
+def _note_response(exchange: Exchange, environ: WSGIEnvironment, args: Any, named: dict[str, Any]) -> None:
+    """Read what counting needs while the app still stands: afterwards its request context is gone.
+
+    ``args`` and ``named`` are what start_response took, and the server has accepted them.
+    """
     try:
-        exchange.status = int(status[:3])
+        if named:
+            args = (*args, *named.values())
+        exchange.status = int(args[0][:3])
         if exchange.method != "GET":
             return
-        for name, value in headers:
-            size = len(name)
-            if size == 12 and name.lower() == "content-type":
-                exchange.content_type = value
-            elif size == 13 and name.lower() == "content-range":
-                exchange.content_range = value
+        headers = args[1]
+        if type(headers) is list or iter(headers) is not headers:
+            exchange.content_type = exchange.content_range = ""
+            for name, value in headers:
+                size = len(name)
+                if size == 12 and name.lower() == "content-type":
+                    exchange.content_type = value
+                elif size == 13 and name.lower() == "content-range":
+                    exchange.content_range = value
         if exchange.name is None and exchange.pattern is None:
             _note_route(exchange, environ)
     except Exception:
         # Only an app that breaks the protocol gets here; its server is the one to say so.
-        exchange.status = exchange.status or 0
+        pass
+
+
+def _written(exchange: Exchange, write: Callable[[bytes], object], data: bytes) -> object:
+    """Hand ``data`` to the server's ``write``; its failure is the client's going away, not the app's."""
+    try:
+        return write(data)
+    except BaseException as error:
+        exchange.gone = exchange.gone or is_disconnect(error)
+        raise
 
 
 def _note_route(exchange: Exchange, environ: WSGIEnvironment) -> None:
@@ -108,7 +140,10 @@ def _is_file(body: object, environ: WSGIEnvironment) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     if wrapper is None:
         return False
-    return isinstance(body, wrapper) if isinstance(wrapper, type) else hasattr(body, "read")
+    if isinstance(wrapper, type):
+        return isinstance(body, wrapper)
+    # uWSGI's function returns the file itself, mod_wsgi's an object with the file as ``filelike``.
+    return hasattr(body, "read") or hasattr(body, "filelike")
 
 
 class _Body:
@@ -120,18 +155,21 @@ class _Body:
         self._body = body
         self._exchange: Exchange | None = exchange
         self._record = record
-        self._iterator: Iterator[bytes] | None = None
+        self._iterator = cast(Iterator[bytes], body)
 
     def __iter__(self) -> Iterator[bytes]:
+        try:
+            self._iterator = iter(self._body)
+        except BaseException:
+            self._finish(failed=True)
+            raise
         return self
 
     def __next__(self) -> bytes:
         try:
-            if self._iterator is None:
-                self._iterator = iter(self._body)
             return next(self._iterator)
         except StopIteration:
-            self._finish(failed=False)
+            self._ended()
             raise
         except BaseException:
             self._finish(failed=True)
@@ -152,17 +190,25 @@ class _Body:
         """Count what a server (or a test client) let go of without closing it."""
         self._finish(failed=False)
 
+    def _ended(self) -> None:
+        self._finish(failed=False)
+
     def _finish(self, *, failed: bool) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            exchange.failed = failed
+            exchange.failed = failed and not exchange.gone
             self._record(exchange)
 
 
 class _SizedBody(_Body):
-    """A body whose length the server may ask for, to set Content-Length of a single piece."""
+    """A body with a length, from which servers set Content-Length: wsgiref asks for the length, gevent adds up
+    the pieces and then iterates again. So its end is not known before it is closed.
+    """
 
     __slots__ = ()
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]  # chosen only for bodies that have a length
+
+    def _ended(self) -> None:
+        pass

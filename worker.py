@@ -16,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code: 0 done, 1 done with errors, 2 misuse."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("rq.worker").setLevel(logging.WARNING)  # four lines a job otherwise
+    for talkative in ("rq.worker", "alembic"):  # four lines a job otherwise
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         settings = Settings.from_env()
     except PathHitsError as error:

@@ -73,16 +73,17 @@ class WsgiMiddleware:
             if kind in _UNFAILING or self._settled(exchange) or _is_file(body, environ):
                 self._record(exchange)
                 return body
+            if hasattr(kind, "__len__"):
+                return _SizedBody(body, exchange, self._record)
             if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
-                # Either a token that means something to the server (gevent and eventlet have some), or a bug.
+                # Either a token that means something to the server (gunicorn has one), or a bug.
                 exchange.failed = True
                 self._record(exchange)
                 return body
-            sized = hasattr(kind, "__len__")
         except Exception:
             # A body that does not like to be looked at.
-            sized = False
-        return (_SizedBody if sized else _Body)(body, exchange, self._record)
+            pass
+        return _Body(body, exchange, self._record)
 
 
 def _note_response(exchange: Exchange, environ: WSGIEnvironment, args: Any, named: dict[str, Any]) -> None:
@@ -93,16 +94,18 @@ def _note_response(exchange: Exchange, environ: WSGIEnvironment, args: Any, name
     try:
         if named:
             args = (*args, *named.values())
-        exchange.status = int(args[0][:3])
+        status, headers = args[0], args[1]
+        code = exchange.status = 200 if status == "200 OK" else int(status[:3])
         if exchange.method != "GET":
             return
-        headers = args[1]
         if type(headers) is list or iter(headers) is not headers:
             exchange.content_type = exchange.content_range = ""
             for name, value in headers:
                 size = len(name)
                 if size == 12 and name.lower() == "content-type":
                     exchange.content_type = value
+                    if code != 206:
+                        break
                 elif size == 13 and name.lower() == "content-range":
                     exchange.content_range = value
         if exchange.name is None and exchange.pattern is None:
@@ -149,31 +152,40 @@ def _is_file(body: object, environ: WSGIEnvironment) -> bool:
 class _Body:
     """An app's body, passed on piece by piece; the exchange is recorded when it ends, fails or is closed."""
 
-    __slots__ = ("_body", "_exchange", "_iterator", "_record")
+    __slots__ = ("_body", "_exchange", "_pieces", "_record")
 
     def __init__(self, body: Iterable[bytes], exchange: Exchange, record: Callable[[Exchange], None]) -> None:
         self._body = body
         self._exchange: Exchange | None = exchange
         self._record = record
-        self._iterator = cast(Iterator[bytes], body)
+        self._pieces: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
+        """A new iteration each time, as servers may begin a second one (gevent adds up lengths that way)."""
         try:
-            self._iterator = iter(self._body)
+            return self._watch(iter(self._body))
         except BaseException:
             self._finish(failed=True)
             raise
-        return self
 
     def __next__(self) -> bytes:
+        """For servers that take a body for an iterator without asking it for one."""
+        if self._pieces is None:
+            self._pieces = self._watch(cast(Iterator[bytes], self._body))
+        return next(self._pieces)
+
+    def _watch(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces; a generator, as that costs least. No ``yield from``, which would close the app's own."""
         try:
-            return next(self._iterator)
-        except StopIteration:
-            self._ended()
+            for piece in pieces:  # noqa: UP028  # as it says above
+                yield piece
+        except GeneratorExit:
+            # The server let go of us; what becomes of the body is said by `close`.
             raise
         except BaseException:
             self._finish(failed=True)
             raise
+        self._ended()
 
     def close(self) -> None:
         """Close the app's body; a client that went away before the end is a hit all the same."""
@@ -184,11 +196,13 @@ class _Body:
         except BaseException:
             self._finish(failed=True)
             raise
-        self._finish(failed=False)
+        if self._exchange is not None:
+            self._finish(failed=False)
 
     def __del__(self) -> None:
         """Count what a server (or a test client) let go of without closing it."""
-        self._finish(failed=False)
+        if self._exchange is not None:
+            self._finish(failed=False)
 
     def _ended(self) -> None:
         self._finish(failed=False)
@@ -201,8 +215,8 @@ class _Body:
 
 
 class _SizedBody(_Body):
-    """A body with a length, from which servers set Content-Length: wsgiref asks for the length, gevent adds up
-    the pieces and then iterates again. So its end is not known before it is closed.
+    """A body with a length, from which servers set Content-Length: wsgiref asks for the length, gevent iterates
+    twice. So its end is not known before it is closed.
     """
 
     __slots__ = ()

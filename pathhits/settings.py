@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pathhits.errors import SettingsError
 
@@ -29,6 +29,13 @@ SQL_DRIVERS = {
 }
 SQL_SCHEMES = ("sqlite", "postgresql+psycopg", "mariadb+pymysql", "mysql+pymysql")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+#: Bounds of what can be meant: seconds of a year, a thousand million of anything.
+LONGEST = 366 * 86_400.0
+MOST = 10**9
+#: Prefix length at which a trusted network is taken for a mistake: an eighth of the internet holds clients too.
+WIDEST_NETWORK = 3
+#: Characters of a wrong value that an error shows.
+SHOWN = 200
 
 
 def setting(default: Any, unit: str, sentence: str) -> Any:
@@ -124,7 +131,8 @@ class Settings:
 
 def redact(url: str) -> str:
     """The URL with its password, if any, replaced by ``***``; safe to log."""
-    return re.sub(r"(?<=://)([^/?#@]*?):([^/?#]*)@", r"\1:***@", re.sub(r"(?i)(password=)[^&#]*", r"\1***", url))
+    # Up to the last @ of the word: people write passwords with / and @ in them.
+    return re.sub(r"(?<=://)([^/?#@\s:]*):\S*@", r"\1:***@", re.sub(r"(?i)(passw(?:or)?d=)[^&#\s]*", r"\1***", url))
 
 
 def names() -> tuple[str, ...]:
@@ -134,7 +142,7 @@ def names() -> tuple[str, ...]:
 
 def _known(mapping: Mapping[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
     known = set(names())
-    for key in mapping:
+    for key in map(str, mapping):
         if key.lower() not in known or key != key.upper():
             raise SettingsError(
                 f"{spell(key)}: unknown setting; known are {', '.join(sorted(n.upper() for n in known))}"
@@ -146,11 +154,22 @@ def _coerce(spec: dataclasses.Field[Any], value: Any) -> Any:
     parse = _PARSERS.get(spec.name) or _PARSERS_BY_TYPE[str(spec.type)]
     try:
         return parse(value)
-    except SettingsError:
-        raise
-    except (TypeError, ValueError) as error:
-        shown = redact(value) if isinstance(value, str) else repr(value)
-        raise SettingsError(f"{spec.name.upper()}={shown}: {error}") from None
+    except ValueError as error:
+        raise SettingsError(f"{spec.name.upper()}={_shown(spec.name, value)}: {error}") from None
+
+
+def _shown(name: str, value: Any) -> str:
+    """A wrong value on one line, without what nobody should read."""
+    if name == "secret":
+        return "***"
+    shown = redact(value if isinstance(value, str) and value.isprintable() else repr(value))
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("give text")
+    return value
 
 
 def _flag(value: Any) -> bool:
@@ -164,62 +183,127 @@ def _flag(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, bool) or number != number or number in (float("inf"), float("-inf")):
-        raise ValueError("give a number of seconds")
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not -LONGEST <= number <= LONGEST:
+        raise ValueError(f"give a number of seconds, at most {LONGEST:.0f}")
     return number
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError("give a whole number")
-    return int(value)
+    try:
+        number = None if isinstance(value, bool) or int(value) != float(value) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or abs(number) > MOST:
+        raise ValueError(f"give a whole number, at most {MOST}")
+    return number
 
 
 def _words(value: Any) -> tuple[str, ...]:
     parts: Iterable[Any] = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, bytes) or not isinstance(parts, Iterable):
+        raise ValueError("give a list, or words separated by commas")
     return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    found = _words(value)
+    if not all(path.startswith("/") for path in found):
+        raise ValueError("every path begins with /")
+    return found
+
+
+def _header(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", str(value)):
+        raise ValueError("give the name of a header, such as X-Forwarded-For")
+    return str(value)
+
+
+def _cookie(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{0,64}", str(value)):
+        raise ValueError("give the name of a cookie, or nothing to have none")
+    return str(value)
 
 
 def _statuses(value: Any) -> tuple[int, ...]:
     """Statuses from an iterable or from text such as ``200-203,304``."""
     found: set[int] = set()
     for part in [value] if isinstance(value, int) else _words(value):
-        low, _, high = str(part).partition("-")
-        found.update(range(int(low), int(high or low) + 1))
-    if not found or not all(100 <= status <= 599 for status in found):
+        bounds = re.fullmatch(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", str(part))
+        some = range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1) if bounds else ()
+        if not some:
+            found.clear()
+            break
+        found.update(some)
+    if not found:
         raise ValueError("give HTTP statuses such as 200-203,304")
     return tuple(sorted(found))
 
 
 def _proxies(value: Any) -> TrustedProxies:
     """A number of hops, or networks; a network that holds every address would trust everyone."""
-    if isinstance(value, int) or (isinstance(value, str) and value.strip().isdigit()):
-        hops = _integer(value)
-        if hops < 0 or hops > 32:
+    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", value)):
+        if isinstance(value, bool) or not 0 <= int(value) <= 32:
             raise ValueError("give the number of proxies in front of the app, 0 to 32, or their CIDRs")
-        return hops
-    parts = _words([value] if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network) else value)
-    networks = tuple(ipaddress.ip_network(part) for part in parts)
-    if any(network.prefixlen == 0 for network in networks):
+        return int(value)
+    networks = _networks([value] if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network) else value)
+    merged: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = [
+        *ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv4Network)),
+        *ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv6Network)),
+    ]
+    if any(network.prefixlen <= WIDEST_NETWORK for network in merged):
         raise ValueError("this would believe every client's header; name the proxies' own networks or a number of hops")
     return networks or 0
 
 
+def _networks(value: Any) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part) for part in _words(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; give a number of proxies, or networks such as 10.0.0.0/8") from None
+
+
 def _redis_url(value: Any) -> str:
-    url = str(value)
-    if url and urlsplit(url).scheme not in REDIS_SCHEMES:
+    """The URL; what redis-py would only find out, or silently read otherwise, later is an error here."""
+    url = str(value).strip()
+    if not url:
+        return ""
+    scheme, colon, rest = url.partition("://")
+    if not colon or scheme.lower() not in REDIS_SCHEMES:
         raise ValueError("give a URL that starts with redis://, rediss:// or unix://")
-    return url
+    parts = urlsplit(url)
+    _port_of(lambda: parts.port)
+    numbers = parse_qs(parts.query).get("db", []) + ([] if parts.scheme == "unix" else [parts.path.strip("/")])
+    if not all(re.fullmatch("[0-9]*", number) for number in numbers):
+        raise ValueError("its path is the number of a Redis database, such as /0")
+    return f"{scheme.lower()}://{rest}"
 
 
 def _database_url(value: Any) -> str:
     """The URL with the schemes of hosting platforms rewritten to the drivers pathhits uses."""
-    scheme, colon, rest = str(value).partition("://")
+    scheme, colon, rest = str(value).strip().partition("://")
     scheme = SQL_DRIVERS.get(scheme, scheme)
     if not colon or scheme not in SQL_SCHEMES:
         raise ValueError("give a URL that starts with sqlite://, postgresql:// or mysql://")
+    if scheme != "sqlite":
+        user, at, after = rest.partition("@")
+        host = re.split("[/?]", after if at else user, maxsplit=1)[0]
+        if "@" in host:
+            raise ValueError("write the @ of a password as %40")
+        _port_of(lambda: urlsplit(f"//{host}").port)
     return f"{scheme}://{rest}"
+
+
+def _port_of(port: Callable[[], int | None]) -> None:
+    try:
+        port()
+    except ValueError:
+        raise ValueError(
+            "its port is no number up to 65535 (the / ? # @ of a password are written %2F %3F %23 %40)"
+        ) from None
 
 
 def _choice(*allowed: str) -> Callable[[Any], str]:
@@ -242,6 +326,9 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "queue_url": _redis_url,
     "database_url": _database_url,
     "namespace": _namespace,
+    "exclude_prefixes": _paths,
+    "proxy_header": _header,
+    "opt_out_cookie": _cookie,
     "route_label": _choice("name", "pattern", "path"),
     "bots": _choice("drop", "count"),
     "salt_rotation": _choice("day", "week", "month", "never"),
@@ -249,7 +336,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "count_statuses": _statuses,
 }
 _PARSERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
-    "str": str,
+    "str": _text,
     "bool": _flag,
     "float": _number,
     "int": _integer,

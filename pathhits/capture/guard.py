@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from threading import RLock
 
 logger = logging.getLogger("pathhits")
@@ -29,11 +30,17 @@ class Guard:
             if speak:
                 self._spoken[kind] = now
         if speak:
-            said = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
-            # A traceback helps with our own bugs only; a broken connection explains itself.
-            trace = error if kind == "internal" and isinstance(error, BaseException) else None
-            logger.warning("%s (%d so far): %s", kind, count, said, exc_info=trace)
+            logger.warning("%s (%d so far): %s", kind, count, _said(kind, error))
 
     def after_fork(self) -> None:
         """Start afresh in a forked child, where the lock may have been held by a thread that is no more."""
         self._lock = RLock()
+
+
+def _said(kind: str, error: BaseException | str) -> str:
+    """What the log says of an error. Of our own bugs the place, not the message: that may quote a client's address."""
+    if not isinstance(error, BaseException):
+        return error
+    if kind == "internal":
+        return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,193 @@
+"""After a run with known addresses and agents, none of them is in Redis, in SQL, in a job or in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from sqlalchemy import MetaData, Table, inspect, select
+
+from pathhits import PathHits
+from pathhits.core.visitors import salt_period
+from pathhits.storage.redis.client import connect
+from tests.faults.writer import page, request
+from tests.servers.processes import Process
+
+PEERS = (
+    "203.0.113.7",
+    "2001:db8::7",
+    "::ffff:198.51.100.77",
+    "2001:db8:1:2:3:4:5:6%eth0",
+    "not an address 203.0.113.9",
+)
+FORWARDED = (
+    "192.0.2.55",
+    "[2001:db8:5::55]:4711, 192.0.2.56",
+    "192.0.2.57:8080",
+    '"192.0.2.58"',
+    "192.0.2.59 192.0.2.60;;,",
+)
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0 SoughtAgent/7"
+BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; SoughtBot/1.0)"
+#: Texts none of which may be found anywhere.
+SOUGHT = (
+    "203.0.113.7", "2001:db8", "198.51.100.77", "203.0.113.9", "203.0.113.", "192.0.2.", "SoughtAgent", "SoughtBot"
+)  # fmt: skip
+
+
+def packed(address: str) -> bytes:
+    return ipaddress.ip_address(address).packed
+
+
+#: The same in binary, where an address may hide as well; 4 bytes would be found by chance.
+SOUGHT_BYTES = tuple(map(packed, ("2001:db8::7", "::ffff:198.51.100.77", "2001:db8:5::55")))
+
+
+def everything_in_redis(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
+    """Every key, and every value by the key that holds it."""
+    for key in client.scan_iter(count=1000):
+        name = key.decode("utf-8", "backslashreplace")
+        yield name, key
+        read: dict[str, Callable[[bytes], Any]] = {
+            "string": lambda k: [client.get(k)],
+            "hash": lambda k: [part for pair in client.hgetall(k).items() for part in pair],
+            "set": client.smembers,
+            "zset": lambda k: client.zrange(k, 0, -1),
+            "list": lambda k: client.lrange(k, 0, -1),
+            "stream": lambda k: [repr(entry).encode() for entry in client.xrange(k)],  # type: ignore[union-attr]  # no None
+        }
+        kind: Any = client.type(key)
+        parts = read[kind.decode()](key)
+        yield from ((name, part) for part in parts)
+
+
+def everything_in_sql(hits: PathHits) -> Iterator[tuple[str, bytes]]:
+    """Every value of every row of every table."""
+    with hits.engine.connect() as connection:
+        for name in inspect(hits.engine).get_table_names():
+            for row in connection.execute(select(Table(name, MetaData(), autoload_with=hits.engine))):
+                yield from ((name, value if isinstance(value, bytes) else str(value).encode()) for value in row)
+
+
+def found(where: str, values: Iterator[tuple[str, bytes]]) -> tuple[int, list[str]]:
+    """How many values were looked through, and what of the sought is in them."""
+    number, problems = 0, []
+    for name, value in values:
+        number += 1
+        text = value.decode("latin-1").lower()
+        problems += [f"{where} {name}: {word}" for word in SOUGHT if word.lower() in text]
+        problems += [f"{where} {name}: {word.hex()}" for word in SOUGHT_BYTES if word in value or word.hex() in text]
+    return number, problems
+
+
+async def asgi_page(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def asgi_request(app: Any, peer: str, forwarded: str, agent: str) -> None:
+    headers = [(b"user-agent", agent.encode()), (b"x-forwarded-for", forwarded.encode())]
+    scope = {"type": "http", "method": "GET", "path": "/asgi", "raw_path": b"/asgi", "root_path": "",
+             "query_string": b"from=203.0.113.7", "headers": headers, "client": (peer, 4711)}  # fmt: skip
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        pass
+
+    await app(scope, receive, send)
+
+
+def visit(hits: PathHits) -> int:
+    """Requests from all of `PEERS` and through all of `FORWARDED`, over WSGI and ASGI; how many."""
+    wsgi, asgi = hits.wsgi(page), hits.asgi(asgi_page)
+    pairs = [(peer, forwarded) for peer in PEERS for forwarded in FORWARDED]
+    for peer, forwarded in pairs:
+        for agent in (AGENT, BOT):
+            request(wsgi, "/wsgi", agent, peer, HTTP_X_FORWARDED_FOR=forwarded, QUERY_STRING="from=203.0.113.7")
+            asyncio.run(asgi_request(asgi, peer, forwarded, agent))
+    return 4 * len(pairs)
+
+
+@pytest.mark.parametrize("trusted", [0, 1, "203.0.113.0/24,2001:db8::/32"])
+def test_no_address_and_no_agent_is_anywhere_after_a_run(
+    redis_url: str,
+    sqlite_url: str,
+    trusted: int | str,
+    start_process: Callable[..., Process],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "asyncio")
+    namespace = "private"
+    hits = PathHits(
+        redis_url=redis_url, database_url=sqlite_url, namespace=namespace, trusted_proxies=trusted, request_deadline=60
+    )
+    hits.migrate()
+    problems: list[str] = []
+    with connect(redis_url, timeout=10.0) as client:
+        made = visit(hits)
+        assert hits.flush(30.0)
+        queue = Queue(namespace, connection=client, serializer=JSONSerializer)
+        queue.enqueue("pathhits.tasks.sync", result_ttl=600)
+        looked, some = found("Redis before the sync", everything_in_redis(client))
+        problems += some
+        environment = {"REDIS_URL": redis_url, "DATABASE_URL": sqlite_url, "PATHHITS_NAMESPACE": namespace}
+        worker = start_process([sys.executable, "-m", "pathhits", "worker", "--burst"], env=environment)
+        assert worker.wait(60) == 0, worker.output()
+        for values, where in ((everything_in_redis(client), "Redis"), (everything_in_sql(hits), "SQL")):
+            number, some = found(where, values)
+            looked, problems = looked + number, problems + some
+    said = [*caplog.text.splitlines(), *worker.output().splitlines()]
+    problems += found("the log", (("line", line.encode()) for line in said))[1]
+    print(f"\nlooked through {looked} values and {len(said)} lines of log")
+    assert not problems
+    assert looked > 100
+    assert hits.total("requests") == made, "the run was not counted: nothing was proven"
+    assert hits.hit_count("/wsgi").stored == hits.hit_count("/asgi").stored == made // 4
+    assert hits.top_paths()[0].visitors > 1, "no visitor was hashed: nothing was proven"
+    hits.close()
+
+
+def test_the_search_for_addresses_would_find_one() -> None:
+    """The mutation of the test above: one address in a key, a value, in binary and in hex."""
+    planted = [
+        ("k", b"visitors:203.0.113.7"),
+        ("k", packed("2001:db8::7")),
+        ("k", packed("2001:db8::7").hex().encode()),
+        ("k", b"Mozilla soughtagent"),
+    ]
+    assert all(found("planted", iter([one]))[1] for one in planted)
+
+
+def test_failures_of_redis_and_of_our_own_name_no_address_in_the_log(
+    redis_url: str, sqlite_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "asyncio")
+    hits = PathHits(redis_url="redis://:secret@127.0.0.1:1/0", database_url=sqlite_url, redis_timeout=0.2)
+
+    def broken(address: str, *rest: object) -> int:
+        raise ValueError(f"cannot hash {address}")
+
+    monkeypatch.setattr("pathhits.capture.judge.visitor_id", broken)
+    visit(hits)
+    hits.flush(0.01)
+    monkeypatch.setitem(hits.buffer._known_salts, salt_period(time.time(), "day"), b"0123456789abcdef")
+    hits.flush(0.01)
+    assert hits.guard.failures["internal"] > 0
+    assert hits.guard.failures["Redis is away, hits wait in the process"] > 0
+    lines = (("line", line.encode()) for line in caplog.text.splitlines())
+    assert found("the log", lines)[1] == []
+    assert "secret" not in caplog.text
+    hits.close(0.01)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pathhits.capture.exchange import Exchange, current
@@ -73,6 +74,15 @@ class Recorder:
         except Exception:
             # The buffer itself is broken, and the guard has just said so.
             pass
+
+    @contextmanager
+    def redirected(self, append: Callable[[Entry], None]) -> Iterator[None]:
+        """Hand what is recorded meanwhile to ``append``: how `pathhits.testing` counts in memory."""
+        before, self._append = self._append, append
+        try:
+            yield
+        finally:
+            self._append = before
 
     def is_settled(self, exchange: Exchange) -> bool:
         """Whether nothing that may still happen to the body can make this exchange a hit."""

@@ -1,0 +1,298 @@
+"""For an app's own tests: counts in memory, by the code that counts in production, without Redis and SQL.
+
+``with counting(app) as counted:`` and then ``assert_counted(counted, "home", times=1)``; docs/testing.md has more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from pathhits.app import PathHits
+from pathhits.capture.buffer import Buffer
+from pathhits.capture.recorder import Entry
+from pathhits.core import labels
+from pathhits.core.statuses import REASONS
+from pathhits.core.visitors import SALT_BYTES
+from pathhits.errors import PathHitsError, SettingsError
+from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Batch, Delta, Sketch
+from pathhits.settings import Settings
+from pathhits.stats import Stats
+from pathhits.storage.redis.pending import Added, Pending, PendingStore
+from pathhits.storage.sql.reads import Reads, Window
+
+__all__ = ["Clock", "Counted", "FixedSalts", "MemorySink", "assert_counted", "assert_dropped", "counting"]
+
+#: The id of the one generation there is in memory, and the run_id of the server that is none.
+MEMORY = "memory"
+#: Seconds the last fold may take before something is taken to be broken.
+PATIENCE = 10.0
+
+
+class Clock:
+    """The time at which hits happen: the real one until it is frozen."""
+
+    def __init__(self, at: datetime | None = None) -> None:
+        self._frozen: datetime | None = None
+        if at is not None:
+            self.freeze(at)
+
+    @property
+    def now(self) -> datetime:
+        """The moment, aware, in UTC."""
+        return self._frozen or datetime.now(UTC)
+
+    def freeze(self, at: datetime) -> None:
+        """Stop at an aware datetime; raises ValueError for one without a time zone."""
+        if at.tzinfo is None:
+            raise ValueError("give an aware datetime, such as datetime(2026, 11, 20, 12, tzinfo=UTC)")
+        self._frozen = at.astimezone(UTC)
+
+    def advance(self, step: timedelta) -> None:
+        """Freeze at a moment that is ``step`` later."""
+        self._frozen = self.now + step
+
+
+class MemorySink:
+    """Takes batches as Redis does, and answers what `Stats` asks Redis; nothing in it is ever moved to SQL."""
+
+    def __init__(self) -> None:
+        self.deltas: Counter[Delta] = Counter()
+        self.seen: dict[Sketch, set[int]] = {}
+
+    def run_id(self) -> str:
+        """A server that is always the same."""
+        return MEMORY
+
+    def add(self, batch: Batch, first_run_id: str) -> Added:
+        """Add the batch; nothing is ever uncertain or refused here."""
+        self.deltas.update(batch.deltas)
+        for sketch, members in batch.visitors.items():
+            self.seen.setdefault(sketch, set()).update(members)
+        return Added("added", MEMORY, ())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.deltas.clear()
+        self.seen.clear()
+
+    def sums(self, counter: str) -> Counter[str]:
+        """One counter by subject, over all hours."""
+        found: Counter[str] = Counter()
+        for delta, amount in self.deltas.copy().items():
+            if delta.counter == counter:
+                found[delta.subject] += amount
+        return found
+
+    # What `Stats` and a sync ask of a `PendingStore`.
+
+    def live(self) -> list[str]:
+        """The one generation."""
+        return [MEMORY]
+
+    def read(self, generation: str) -> dict[bytes, bytes]:
+        """Its fields, as Redis would have them."""
+        return {delta.field().encode(): str(amount).encode() for delta, amount in self.deltas.copy().items()}
+
+    def snapshot(self, counters: Sequence[tuple[str, str]]) -> list[Pending]:
+        """What it holds of each ``(counter, subject)``."""
+        return [Pending(MEMORY, tuple(self.sums(counter)[subject] for counter, subject in counters))]
+
+    def visitors(self, sketches: Sequence[Sketch]) -> dict[Sketch, int]:
+        """How many visitors each sketch has seen."""
+        return {sketch: len(self.seen.get(sketch, ())) for sketch in sketches}
+
+    def waiting(self) -> tuple[int, float | None]:
+        """Nothing waits for SQL."""
+        return 0, None
+
+    def sync_lock(self) -> AbstractContextManager[bool]:
+        """A sync may run ..."""
+        return nullcontext(True)
+
+    def seal(self) -> list[str]:
+        """... and finds nothing to move: what was counted in memory stays there."""
+        return []
+
+
+class FixedSalts:
+    """The same salt in every run for the same period, so that a visitor's number can be compared between runs."""
+
+    def get(self, period: str) -> bytes:
+        """The salt of a period: no secret."""
+        return blake2b(period.encode(), digest_size=SALT_BYTES).digest()
+
+
+class _NothingStored(Reads):
+    """SQL without a row; visitors of days gone by, which SQL would know, are the sink's."""
+
+    def __init__(self, sink: MemorySink) -> None:
+        # On purpose not Reads.__init__: there is no engine.
+        self._sink = sink
+
+    def site_visitors(self, window: Window) -> dict[int, int]:
+        return self._days(SITE, window)
+
+    def path_visitors(self, wanted: Iterable[str], window: Window) -> dict[str, dict[int, int]]:
+        return {label: self._days(label, window) for label in wanted}
+
+    def _days(self, label: str, window: Window) -> dict[int, int]:
+        held = {sketch.day: len(seen) for sketch, seen in self._sink.seen.items() if sketch.label == label}
+        return {day: n for day, n in held.items() if any(window.holds(day * 24 + hour) for hour in range(24))}
+
+    def _rows(self, query: Any) -> Sequence[Any]:
+        return []
+
+
+class Counted:
+    """What was counted since `counting` began; every question first folds what came in."""
+
+    def __init__(self, pathhits: PathHits, sink: MemorySink, buffer: Buffer, clock: Clock) -> None:
+        self.pathhits = pathhits
+        self.clock = clock
+        self._sink = sink
+        self._buffer = buffer
+
+    def hits(self, label: str | None = None) -> int:
+        """Hits of ``label``, or of all labels."""
+        return self.labels().get(labels.clean(label), 0) if label is not None else sum(self.labels().values())
+
+    def labels(self) -> dict[str, int]:
+        """Hits by label."""
+        return dict(self._settled().sums(HITS))
+
+    def drops(self) -> dict[str, int]:
+        """Requests seen and not counted, by reason."""
+        return dict(self._settled().sums(DROPS))
+
+    def requests(self) -> int:
+        """Requests seen: hits + drops."""
+        return self._settled().sums(REQUESTS)[""]
+
+    def visitors(self, label: str = SITE) -> int:
+        """Visitors of ``label``, by default of the whole site, summed over UTC days."""
+        subject = labels.clean(label) if label else SITE
+        return sum(len(seen) for sketch, seen in self._settled().seen.items() if sketch.label == subject)
+
+    def clear(self) -> None:
+        """Forget what was counted so far."""
+        self._settled().clear()
+
+    def _settled(self) -> MemorySink:
+        if not self._buffer.flush(PATIENCE):
+            raise PathHitsError(f"what was recorded could not be counted: {self.pathhits.guard.failures}; see the log")
+        return self._sink
+
+
+@contextmanager
+def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted]:
+    """Count in memory what ``app`` would send to Redis, until the block ends.
+
+    ``app`` is a PathHits, or an app that has one in ``extensions["pathhits"]`` (Flask), or None for a PathHits with
+    default settings, found as ``counted.pathhits``. ``at``, an aware datetime, freezes the clock of the hits. Reading
+    (``hits.hit_count`` in a template, ``top_paths``, ``series``, ``drops``) answers from memory as well. Raises
+    `SettingsError` when there is no PathHits, or one that is not enabled.
+    """
+    hits = _pathhits_of(app)
+    sink, clock = MemorySink(), Clock(at)
+    recorder = hits.recorder
+    buffer = Buffer(hits.settings, sink, FixedSalts(), hits.guard)
+    pending = cast(PendingStore, sink)
+    stats = Stats(pending, _NothingStored(sink), hits.settings.redis_url)
+    parts = {"buffer": buffer, "pending": pending, "stats": stats, "_last_counts": OrderedDict()}
+    counted = Counted(hits, sink, buffer, clock)
+    with _replaced(hits, parts), recorder.redirected(_stamped(buffer.append, clock)), _active(counted):
+        try:
+            yield counted
+        finally:
+            buffer.close(PATIENCE)
+
+
+def assert_counted(counted: Counted | PathHits, label: str, times: int = 1) -> None:
+    """Fail unless ``label`` has exactly so many hits; ``counted`` may be the PathHits given to `counting`."""
+    found = _counted_of(counted)
+    hits = found.hits(label)
+    if hits != times:
+        raise AssertionError(f"{label!r} was counted {hits} times, not {times}: {_account(found)}")
+
+
+def assert_dropped(counted: Counted | PathHits, reason: str, times: int = 1) -> None:
+    """Fail unless exactly so many requests were dropped for ``reason``; raises ValueError for a reason that is none."""
+    if reason not in REASONS:
+        raise ValueError(f"{reason!r} is no reason; they are {', '.join(REASONS)}")
+    found = _counted_of(counted)
+    drops = found.drops().get(reason, 0)
+    if drops != times:
+        raise AssertionError(f"{drops} requests were dropped for {reason!r}, not {times}: {_account(found)}")
+
+
+def _pathhits_of(app: Any) -> PathHits:
+    if app is None:
+        return PathHits(Settings())
+    hits = app if isinstance(app, PathHits) else getattr(app, "extensions", {}).get("pathhits")
+    if not isinstance(hits, PathHits):
+        raise SettingsError(f"{type(app).__name__} has no PathHits: give counting() the PathHits object itself")
+    if not hits.settings.enabled:
+        raise SettingsError("ENABLED=0: nothing is counted; enable pathhits in the tests that count")
+    return hits
+
+
+def _stamped(append: Callable[[Entry], None], clock: Clock) -> Callable[[Entry], None]:
+    """``append``, with the moment of each entry taken from ``clock``."""
+    return lambda entry: append(Entry(clock.now.timestamp(), *entry[1:]))
+
+
+@contextmanager
+def _replaced(hits: PathHits, parts: Mapping[str, Any]) -> Iterator[None]:
+    """Put ``parts`` in the place of what ``hits`` has built, or will build, for itself."""
+    own = vars(hits)
+    before = {name: own[name] for name in parts if name in own}
+    own.update(parts)
+    try:
+        yield
+    finally:
+        for name in parts:
+            own.pop(name, None)
+        own.update(before)
+
+
+_countings: WeakKeyDictionary[PathHits, Counted] = WeakKeyDictionary()
+
+
+@contextmanager
+def _active(counted: Counted) -> Iterator[None]:
+    before = _countings.get(counted.pathhits)
+    _countings[counted.pathhits] = counted
+    try:
+        yield
+    finally:
+        if before is None:
+            del _countings[counted.pathhits]
+        else:
+            _countings[counted.pathhits] = before
+
+
+def _counted_of(counted: Counted | PathHits) -> Counted:
+    if isinstance(counted, Counted):
+        return counted
+    found = _countings.get(counted)
+    if found is None:
+        raise SettingsError("this PathHits does not count in memory: assert inside 'with counting(hits):'")
+    return found
+
+
+def _account(counted: Counted) -> str:
+    return f"hits: {_listed(counted.labels())}; drops: {_explained(counted.drops())}"
+
+
+def _listed(amounts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name!r} {amount}" for name, amount in sorted(amounts.items())) or "none"
+
+
+def _explained(drops: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {amount} ({REASONS.get(name, '')})" for name, amount in sorted(drops.items())) or "none"

@@ -31,6 +31,8 @@ from pathhits.storage.sql.migrate import missing_tables
 
 #: Labels asked for in one statement.
 LABELS_A_STATEMENT = 1_000
+#: Counters are summed in two halves: SQLite refuses a sum beyond 64 bits, and a clamped counter alone has 63.
+_HALF = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +148,28 @@ class Reads:
     def totals(self) -> dict[str, int]:
         """The sums that must agree: of the counters, the hours, the days, the site and the ledger."""
         site, days, hours = tables.site_hours.c, tables.path_days.c, tables.path_hours.c
-        parts = {
-            "path_counters": select(func.sum(tables.path_counters.c.hit_count)),
-            "paths": select(func.count()).select_from(tables.path_counters),
-            "path_hours": select(func.sum(hours.hits)),
-            "path_days": select(func.sum(days.hits)),
-            "site_hits": select(func.sum(site.total)).where(site.counter == HITS),
-            "requests": select(func.sum(site.total)).where(site.counter == "requests"),
-            "drops": select(func.sum(site.total)).where(site.counter.like(f"{DROPS}:%")),
-            "ledger": select(func.sum(tables.ledger.c.hits)),
-            "dead_letters": select(func.count()).select_from(tables.dead_letters),
-            "near_max": select(func.count())
-            .select_from(tables.path_counters)
-            .where(tables.path_counters.c.hit_count >= tables.COUNTER_NEAR_MAX),
+        sums: dict[str, tuple[ColumnElement[int], ColumnElement[bool]]] = {
+            "path_counters": (tables.path_counters.c.hit_count, literal(True)),
+            "path_hours": (hours.hits, literal(True)),
+            "path_days": (days.hits, literal(True)),
+            "site_hits": (site.total, site.counter == HITS),
+            "requests": (site.total, site.counter == "requests"),
+            "drops": (site.total, site.counter.like(f"{DROPS}:%")),
+            "ledger": (tables.ledger.c.hits, literal(True)),
         }
+        counter = tables.path_counters.c
+        parts = {
+            "paths": select(func.count()).select_from(tables.path_counters),
+            "dead_letters": select(func.count()).select_from(tables.dead_letters),
+            "near_max": select(func.count()).where(counter.hit_count >= tables.COUNTER_NEAR_MAX),
+        }
+        for name, (column, where) in sums.items():
+            parts[f"high {name}"] = select(func.sum(column // _HALF)).where(where)
+            parts[f"low {name}"] = select(func.sum(column % _HALF)).where(where)
         row = self._rows(select(*(part.scalar_subquery().label(name) for name, part in parts.items())))[0]
-        return {name: int(value or 0) for name, value in row._mapping.items()}
+        found = {name: int(value or 0) for name, value in row._mapping.items()}
+        whole = {name: found.pop(f"high {name}") * _HALF + found.pop(f"low {name}") for name in sums}
+        return found | whole
 
     def last_syncs(self, limit: int) -> list[Mapping[str, Any]]:
         """The generations taken in last: moment, paths, hits, errors, seconds."""

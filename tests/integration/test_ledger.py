@@ -1,0 +1,362 @@
+"""SQL takes each generation once and whole, or not at all; what it refuses stands aside; migrations go up and down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy.exc import OperationalError
+
+from pathhits.errors import NotMigrated, StoreUnavailable
+from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Sketch
+from pathhits.jobs.sync import sort_out
+from pathhits.jobs.verify import verify
+from pathhits.storage.sql import ledger as ledger_module
+from pathhits.storage.sql import migrate, tables
+from pathhits.storage.sql.dialects import make_engine
+from pathhits.storage.sql.ledger import TRIES, Applied, Contents, Ledger
+from pathhits.storage.sql.reads import Reads, Window
+from tests.servers.postgres import PostgresServer
+
+HOUR = 500_003  # 11:00 UTC of its day, so that the next hours may be of the same day
+DAY = HOUR // 24
+MAX = 2**63 - 1
+
+
+@pytest.fixture
+def empty_engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(empty_engine: Engine) -> Engine:
+    migrate.upgrade(empty_engine)
+    return empty_engine
+
+
+def contents(generation: str, hits: dict[str, int], *, bots: int = 0, hour: int = HOUR) -> Contents:
+    """What a generation of hits and bots holds."""
+    fields = {f"{hour}:{HITS}:{label}".encode(): str(n).encode() for label, n in hits.items()}
+    fields[f"{hour}:{REQUESTS}:".encode()] = str(sum(hits.values()) + bots).encode()
+    if bots:
+        fields[f"{hour}:{DROPS}:bot".encode()] = str(bots).encode()
+    return sort_out(generation, fields)
+
+
+def stored(engine: Engine) -> dict[str, int]:
+    c = tables.path_counters.c
+    with engine.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(select(c.path, c.hit_count))}
+
+
+def letters(engine: Engine) -> list[tuple[str, str, str]]:
+    c = tables.dead_letters.c
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(select(c.field, c.amount, c.error).order_by(c.field))]
+
+
+def no_sleep(seconds: float) -> None:
+    pass
+
+
+def apply(engine: Engine, what: Contents, visitors: dict[Sketch, int] | None = None) -> Applied:
+    return Ledger(engine, no_sleep).apply(what, visitors or {})
+
+
+# Once.
+
+
+def test_a_generation_counts_once_however_often_it_comes(engine: Engine) -> None:
+    one = contents("g", {"/a": 2, "/b": 3}, bots=1)
+    assert apply(engine, one) == Applied(True, paths=2, hits=5)
+    assert apply(engine, one) == Applied(False)
+    assert stored(engine) == {"/a": 2, "/b": 3}
+    report = verify(Reads(engine))
+    assert report.ok, report
+
+
+def test_generations_that_come_at_once_to_many_writers_count_once_each(engine: Engine) -> None:
+    generations = [contents(f"g{n}", {f"/{label}": n + 1 for label in range(40)}) for n in range(6)]
+    barrier = threading.Barrier(4)
+    taken: list[str] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        barrier.wait()
+        for one in generations:
+            try:
+                if Ledger(engine).apply(one, {}).new:
+                    taken.append(one.generation)
+            except BaseException as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert sorted(taken) == [one.generation for one in generations]
+    assert stored(engine) == {f"/{label}": 21 for label in range(40)}
+    assert verify(Reads(engine)).ok
+
+
+def test_a_transaction_that_dies_half_way_leaves_nothing_and_may_be_repeated(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = contents("g", {"/a": 2}, bots=1)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module._Writer, "_write_ledger", die)
+        with pytest.raises(KeyboardInterrupt):
+            apply(engine, one)
+    assert stored(engine) == {}
+    assert apply(engine, one).new
+    assert stored(engine) == {"/a": 2}
+
+
+def test_labels_that_collations_merge_are_counted_apart(engine: Engine) -> None:
+    labels = [
+        "/A",
+        "/a",
+        "/café",
+        "/cafe",
+        "/cafe\u0301",
+        "/t",
+        "/t ",
+        "/t%20",
+        "/😀",
+        "/😁",
+        "/ß",
+        "/ss",
+        "/ı",
+        "/i",
+        "/I",
+        "/",
+    ]
+    labels += ["/%00", "%FF", "x" * 255]
+    apply(engine, contents("g", {label: n for n, label in enumerate(labels, 1)}))
+    apply(engine, contents("h", dict.fromkeys(labels, 100)))
+    assert stored(engine) == {label: 100 + n for n, label in enumerate(labels, 1)}
+    assert Reads(engine).hit_counts(labels).amounts == stored(engine)
+
+
+def test_visitors_only_grow(engine: Engine) -> None:
+    for generation, number in (("g", 7), ("h", 5), ("i", 9)):
+        seen = {Sketch(DAY, "/a"): number, Sketch(DAY, SITE): number + 1}
+        apply(engine, contents(generation, {"/a": 1}), seen)
+        now = Reads(engine).path_visitors(["/a"], Window()), Reads(engine).site_visitors(Window())
+        assert now == ({"/a": {DAY: max(number, 7)}}, {DAY: max(number, 7) + 1})
+
+
+def test_twenty_thousand_labels_are_taken_in_one_transaction(engine: Engine) -> None:
+    one = contents("g", {f"/{n}": 1 for n in range(20_000)})
+    assert apply(engine, one) == Applied(True, paths=20_000, hits=20_000)
+    assert verify(Reads(engine)).ok
+
+
+# What is set aside.
+
+
+def test_fields_that_make_no_sense_are_set_aside_with_their_error_and_the_rest_lands(engine: Engine) -> None:
+    fields = {
+        b"500003:hits:/good": b"2",
+        b"500003:requests:": b"2",
+        b"nonsense": b"1",
+        b"500003:hits:/bad amount": b"many",
+        b"500003:hits:/negative": b"-1",
+        b"500003:hits:/huge": str(2**63).encode(),
+        b"500003:hits:\xff\xfe": b"1",
+        b"500003:hits:/nul\x00": b"1",
+        b"500003:unknown:x": b"1",
+        b"-1:hits:/x": b"1",
+        b"500003:requests:x": b"1",
+    }
+    assert apply(engine, sort_out("g", fields)) == Applied(True, paths=1, hits=2, errors=9)
+    assert stored(engine) == {"/good": 2}
+    found = letters(engine)
+    assert len(found) == 9
+    assert all(error for _, _, error in found)
+    assert ("500003:hits:/bad amount", "many") in [row[:2] for row in found]
+    assert verify(Reads(engine)).ok
+
+
+POISON = {
+    "sqlite": [
+        "CREATE TRIGGER poison BEFORE INSERT ON path_counters WHEN NEW.path LIKE '/poison__' "
+        "BEGIN SELECT RAISE(ABORT, 'no poison here'); END"
+    ],
+    "postgresql": ["ALTER TABLE path_counters ADD CONSTRAINT poison CHECK (path NOT LIKE '/poison__')"],
+    "mysql": ["ALTER TABLE path_counters ADD CONSTRAINT poison CHECK (path NOT LIKE '/poison__')"],
+    "mariadb": ["ALTER TABLE path_counters ADD CONSTRAINT poison CHECK (path NOT LIKE '/poison__')"],
+}
+TRIGGER = {
+    **POISON,
+    "postgresql": [
+        "CREATE FUNCTION poison() RETURNS trigger AS $$ BEGIN IF NEW.path LIKE '/poison__' THEN "
+        "RAISE EXCEPTION 'no poison here'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+        "CREATE TRIGGER poison BEFORE INSERT ON path_counters FOR EACH ROW EXECUTE FUNCTION poison()",
+    ],
+    "mariadb": [
+        "CREATE TRIGGER poison BEFORE INSERT ON path_counters FOR EACH ROW IF NEW.path LIKE '/poison__' THEN "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no poison here'; END IF"
+    ],
+}
+
+
+@pytest.mark.parametrize("means", [POISON, TRIGGER], ids=["check", "trigger"])
+def test_rows_that_sql_refuses_are_set_aside_with_its_error_and_the_rest_lands(
+    engine: Engine, means: dict[str, list[str]]
+) -> None:
+    with engine.begin() as connection:
+        for statement in means[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
+    hits = {f"/{n}": 1 for n in range(50)} | {"/poison 1": 3, "/poison 2": 4}
+    assert apply(engine, contents("g", hits, bots=2)) == Applied(True, paths=50, hits=50, errors=2)
+    assert stored(engine) == {f"/{n}": 1 for n in range(50)}
+    found = letters(engine)
+    assert [row[:2] for row in found] == [(f"{HOUR}:hits:/poison 1", "3"), (f"{HOUR}:hits:/poison 2", "4")]
+    assert all("poison" in error for _, _, error in found)
+    reads = Reads(engine)
+    report = verify(reads)
+    assert report.ok, report
+    assert report.dead_letters == 2
+    assert reads.drops(Window()).amounts == {"bot": 2, "rejected": 7}
+
+
+def test_counters_are_clamped_at_their_maximum_and_named(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    apply(engine, contents("g", {"/full": MAX - 1, "/other": 1}))
+    apply(engine, contents("h", {"/full": 5}, hour=HOUR + 1))
+    apply(engine, contents("i", {"/full": 5}))
+    assert stored(engine) == {"/full": MAX, "/other": 1}
+    hours = Reads(engine).path_hours("/full", Window()).amounts
+    assert hours == {HOUR: MAX, HOUR + 1: 5}
+    assert "near its maximum" in caplog.text
+    assert Reads(engine).totals()["near_max"] == 1
+    assert not verify(Reads(engine)).ok
+
+
+# When SQL cannot.
+
+
+def test_a_deadlock_is_tried_eight_times_and_then_said(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    class Deadlock(Exception):
+        sqlstate = "40P01"
+
+    def refuse(*_: object) -> None:
+        tried.append(1)
+        raise OperationalError("INSERT", {}, Deadlock("deadlock detected"))
+
+    one = contents("g", {"/a": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module._Writer, "_write_paths", refuse)
+        with pytest.raises(StoreUnavailable, match="deadlock detected"):
+            apply(engine, one)
+    assert len(tried) == TRIES == 8
+    assert stored(engine) == {}
+    assert apply(engine, one).new
+
+
+def test_two_transactions_that_deadlock_both_land_in_the_end(engine: Engine) -> None:
+    """Another transaction locks the rows in the other order, as a careless host may."""
+    apply(engine, contents("g", {f"/{n}": 1 for n in range(200)}))
+    stop = threading.Event()
+
+    def careless() -> None:
+        c = tables.path_counters.c
+        while not stop.is_set():
+            try:
+                with engine.begin() as connection:
+                    for label in ("/199", "/7", "/100", "/42", "/0", "/3"):
+                        connection.execute(tables.path_counters.update().where(c.path == label).values(path=label))
+            except OperationalError:
+                continue
+
+    other = threading.Thread(target=careless)
+    other.start()
+    try:
+        for n in range(15):
+            assert Ledger(engine).apply(contents(f"h{n}", {f"/{label}": 1 for label in range(200)}), {}).new
+    finally:
+        stop.set()
+        other.join()
+    assert set(stored(engine).values()) == {16}
+
+
+def test_a_database_without_our_tables_says_how_to_make_them(empty_engine: Engine) -> None:
+    with pytest.raises(NotMigrated, match="pathhits db upgrade"):
+        apply(empty_engine, contents("g", {"/": 1}))
+    with pytest.raises(NotMigrated, match="pathhits db upgrade"):
+        Reads(empty_engine).hit_counts(["/"])
+
+
+def test_a_server_that_is_gone_is_unavailable_and_takes_everything_when_it_is_back(
+    own_server: Callable[[Callable[[], PostgresServer]], PostgresServer],
+) -> None:
+    server = own_server(lambda: PostgresServer(fsync=False))
+    engine = make_engine(server.fresh_database())
+    migrate.upgrade(engine)
+    server.kill()
+    with pytest.raises(StoreUnavailable, match="they stay in Redis"):
+        apply(engine, contents("g", {"/": 1}))
+    with pytest.raises(StoreUnavailable):
+        Reads(engine).hit_counts(["/"])
+    server.start()
+    assert apply(engine, contents("g", {"/": 1})).new
+    engine.dispose()
+
+
+def test_a_wrong_password_is_named_without_the_password(mariadb_url: str) -> None:
+    engine = make_engine(mariadb_url.replace("root@", "nobody:hidden@"))
+    with pytest.raises(StoreUnavailable) as raised:
+        apply(engine, contents("g", {"/": 1}))
+    assert "hidden" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+# Migrations.
+
+
+def test_migrations_go_up_down_and_up_again(empty_engine: Engine) -> None:
+    for _ in range(2):
+        migrate.upgrade(empty_engine)
+        migrate.upgrade(empty_engine)
+        assert migrate.current(empty_engine) == migrate.head(empty_engine)
+        assert migrate.missing_tables(empty_engine) == []
+        assert apply(empty_engine, contents("g", {"/": 1})).new
+        migrate.downgrade(empty_engine, "base")
+        assert migrate.current(empty_engine) is None
+        assert set(inspect(empty_engine).get_table_names()) <= {tables.VERSION_TABLE}
+
+
+def test_the_migrated_tables_are_those_of_the_model(engine: Engine) -> None:
+    with engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True, "include_name": _ours}
+        found = compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata)
+    assert found == []
+
+
+def _ours(name: str | None, kind: str, parents: object) -> bool:
+    return kind != "table" or name != tables.VERSION_TABLE
+
+
+def test_the_tables_of_a_host_are_left_alone_and_ours_are_hidden_from_its_autogenerate(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE events (id INTEGER PRIMARY KEY)"))
+    migrate.downgrade(engine, "base")
+    migrate.upgrade(engine)
+    assert "events" in inspect(engine).get_table_names()
+    assert migrate.include_name("events", "table")
+    hidden = [name for name in inspect(engine).get_table_names() if not migrate.include_name(name, "table")]
+    assert sorted(hidden) == sorted(migrate.OURS)

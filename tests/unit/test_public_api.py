@@ -1,0 +1,134 @@
+"""The public face: importing pathhits costs next to nothing, and the names others build on keep their signatures."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import pathhits
+from pathhits import PathHits, Settings
+from pathhits.cli import group
+from pathhits.jobs.sync import SyncReport
+from pathhits.jobs.verify import VerifyReport
+from pathhits.stats import Count, PathRow, Point
+
+HEAVY = (
+    "alembic", "asgiref", "click", "django", "fastapi", "flask", "gunicorn", "redis", "rich", "rq", "rq_scheduler",
+    "sqlalchemy", "starlette", "uvicorn", "werkzeug",
+)  # fmt: skip
+#: What a web process may load to count: no SQL, no queue, no terminal, no framework of somebody else.
+NOT_FOR_COUNTING = tuple(sorted(set(HEAVY) - {"redis"}))
+
+#: Parameters of the contract, in order; a default is written as it is, none as "required". Adding is free.
+CONTRACT: dict[str, dict[str, object]] = {
+    "wsgi": {"app": "required"},
+    "asgi": {"app": "required"},
+    "init_app": {"app": "required"},
+    "track_hit": {"label": "required"},
+    "hit_count": {"label": "required"},
+    "hit_counts": {"labels": "required"},
+    "stored_hit_count": {"label": "required"},
+    "pending_hit_count": {"label": "required"},
+    "top_paths": {"since": None, "until": None, "limit": 10},
+    "series": {
+        "metric": "required",
+        "since": "required",
+        "until": "required",
+        "by": "hour",
+        "tz": "UTC",
+        "label": None,
+    },
+    "drops": {"since": None, "until": None},
+    "flush": {"timeout": 5.0},
+    "sync": {"force": False},
+    "verify": {},
+    "doctor": {},
+    "close": {"timeout": 5.0},
+}
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after ``code``."""
+    script = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    return set(run.stdout.split())
+
+
+def test_importing_pathhits_loads_nothing_else() -> None:
+    assert loaded_after("import pathhits").isdisjoint(HEAVY)
+
+
+def test_settings_and_errors_load_nothing_else() -> None:
+    assert loaded_after("from pathhits import Settings, SettingsError; Settings()").isdisjoint(HEAVY)
+
+
+def test_a_process_that_counts_loads_no_framework_no_sql_and_no_queue() -> None:
+    code = (
+        "from pathhits import PathHits\n"
+        "hits = PathHits(redis_url='redis://127.0.0.1:1/0')\n"
+        "hits.wsgi(lambda environ, start_response: [])\n"
+        "hits.asgi(None)\n"
+        "hits.track_hit('here')\n"
+        "hits.flush(0.1)\n"
+    )
+    assert loaded_after(code).isdisjoint(NOT_FOR_COUNTING)
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert {"PathHits", "Settings", "PathHitsError", "SettingsError", "StoreUnavailable", "NotMigrated"} <= set(
+        pathhits.__all__
+    )
+    for name in pathhits.__all__:
+        assert getattr(pathhits, name) is not None
+    assert pathhits.__all__ == sorted(pathhits.__all__, key=lambda name: (name.startswith("__"), name))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'PathHit'"):
+        pathhits.PathHit  # noqa: B018  # the access is the test
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_method_takes_what_the_contract_says(name: str) -> None:
+    parameters = list(inspect.signature(getattr(PathHits, name)).parameters.values())[1:]
+    found = {one.name: "required" if one.default is one.empty else one.default for one in parameters}
+    wanted = CONTRACT[name]
+    assert list(found.items())[: len(wanted)] == list(wanted.items())
+    more = [one for one in parameters[len(wanted) :] if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+    assert all(one.default is not one.empty for one in more), "what is added must be optional"
+
+
+def test_pathhits_is_made_of_settings_or_keywords() -> None:
+    assert PathHits(namespace="shop").settings.namespace == "shop"
+    assert PathHits(Settings(namespace="shop")).settings.namespace == "shop"
+    parameters = list(inspect.signature(PathHits).parameters.values())
+    assert (parameters[0].name, parameters[0].default) == ("settings", None)
+    assert parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+
+
+def test_what_is_returned_has_the_fields_of_the_contract() -> None:
+    assert {"batches", "paths", "hits", "events", "errors", "seconds"} <= set(SyncReport().as_dict())
+    assert {"ok", "checks"} <= set(VerifyReport((), 0).as_dict())
+    assert {"path", "hits", "visitors"} <= set(PathRow.__slots__)
+    assert {"start", "value"} <= set(Point.__slots__)
+    count = Count(40, 2)
+    assert (count, count.stored, count.pending, count.partial) == (42, 40, 2, False)
+    assert isinstance(count, int)
+    assert Count(1, 1, partial=True).partial
+
+
+def test_the_commands_of_the_contract_are_there() -> None:
+    commands = {"db", "sync", "stats", "top", "worker", "clock", "doctor", "verify"}
+    assert commands <= set(group.commands)
+    assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}
+    assert "--burst" in {o for p in group.commands["worker"].params for o in p.opts}
+    assert "--list" in {o for p in group.commands["clock"].params for o in p.opts}
+
+
+def test_the_public_methods_say_what_they_do() -> None:
+    public = [name for name in vars(PathHits) if not name.startswith("_")]
+    undocumented = [name for name in public if not inspect.getdoc(getattr(PathHits, name))]
+    assert not undocumented

@@ -13,7 +13,7 @@ from pathhits.capture.recorder import Recorder
 #: Where the exchange is found by adapters inside the app.
 ENVIRON_KEY = "pathhits.exchange"
 #: Bodies that hold all their pieces, and have no code that could fail.
-_UNFAILING = frozenset((list, tuple, bytes))
+_UNFAILING = frozenset((list, tuple, bytes, str))
 
 
 class WsgiMiddleware:
@@ -175,29 +175,32 @@ class _Body:
         return next(self._pieces)
 
     def _watch(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The pieces; a generator, as that costs least. No ``yield from``, which would close the app's own."""
-        try:
-            for piece in pieces:  # noqa: UP028  # as it says above
-                yield piece
-        except GeneratorExit:
-            # The server let go of us; what becomes of the body is said by `close`.
-            raise
-        except BaseException:
-            self._finish(failed=True)
-            raise
-        self._ended()
+        """The pieces; a generator, as that costs least.
 
-    def close(self) -> None:
+        ``yield from`` would close the app's own when a client leaves, ``for`` would ask an iterator for an iterator.
+        """
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration:
+                self._ended()
+                return
+            except BaseException:
+                self._finish(failed=True)
+                raise
+            yield piece
+
+    def close(self) -> object:
         """Close the app's body; a client that went away before the end is a hit all the same."""
         try:
             close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
+            result = close() if close is not None else None
         except BaseException:
             self._finish(failed=True)
             raise
         if self._exchange is not None:
             self._finish(failed=False)
+        return result
 
     def __del__(self) -> None:
         """Count what a server (or a test client) let go of without closing it."""

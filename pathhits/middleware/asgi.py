@@ -12,8 +12,8 @@ from pathhits.capture.recorder import Recorder
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Send = Callable[[Message], Awaitable[Any]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
 #: Reads the route a framework left in the scope into the exchange.
 NoteRoute = Callable[[Scope, Exchange], None]
 
@@ -51,22 +51,20 @@ class AsgiMiddleware:
         self._at_shutdown = at_shutdown
         self._note_route = note_route
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         kind = scope["type"]
         if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "lifespan":
-            await self.app(scope, receive, self._flushing(send))
-        else:
-            await self.app(scope, receive, send)
+            return await self._http(scope, receive, send)
+        if kind == "lifespan":
+            send = self._flushing(send)
+        return await self.app(scope, receive, send)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> Any:
         try:
             exchange = scope[SCOPE_KEY] = self._exchange(scope)
         except Exception as error:
             self._broken(error)
-            await self.app(scope, receive, send)
-            return
+            return await self.app(scope, receive, send)
         complete = False
 
         async def received() -> Message:
@@ -75,13 +73,13 @@ class AsgiMiddleware:
                 exchange.gone = True
             return message
 
-        async def sent(message: Message) -> None:
+        async def sent(message: Message) -> Any:
             nonlocal complete
             kind = _type_of(message)
             if kind == "http.response.start":
                 _note_response(exchange, message)
             try:
-                await send(message)
+                result = await send(message)
             except BaseException as error:
                 exchange.gone = exchange.gone or is_disconnect(error)
                 raise
@@ -89,11 +87,13 @@ class AsgiMiddleware:
                 # What the app does from here on (background tasks) is not part of the response any more.
                 complete = True
                 self._finish(scope, exchange)
+            return result
 
         token = current.set(exchange)
         try:
-            await self.app(scope, received, sent)
+            result = await self.app(scope, received, sent)
             exchange.failed = not exchange.gone
+            return result
         except (Exception, KeyboardInterrupt, SystemExit):
             exchange.failed = not exchange.gone
             raise
@@ -146,14 +146,14 @@ class AsgiMiddleware:
         )
 
     def _flushing(self, send: Send) -> Send:
-        async def sent(message: Message) -> None:
+        async def sent(message: Message) -> Any:
             if _type_of(message).startswith("lifespan.shutdown."):
                 try:
                     await self._at_shutdown()
                 except Exception:
                     # The app goes down in its own way, whatever became of the last flush.
                     pass
-            await send(message)
+            return await send(message)
 
         return sent
 

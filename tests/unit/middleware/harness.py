@@ -51,7 +51,9 @@ class Trace:
     def caught(self, where: str, error: BaseException) -> None:
         """Note an error that arrived; whether it is the very object that was raised is part of it."""
         known = [number for number, raised in enumerate(self.errors) if raised is error]
-        self.add(where, type(error).__qualname__, error.args, "same object" if known else "of the machine's", known)
+        self.add(
+            where, type(error).__qualname__, repr(error.args), "same object" if known else "of the machine's", known
+        )
 
 
 # Counting.
@@ -341,7 +343,7 @@ class WsgiCase:
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Message], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -362,10 +364,11 @@ class AsgiServer:
         """One call of the app; nothing is raised, all is in the trace."""
         run = _AsgiRun(self, trace)
         known = dict(scope)
-        task = asyncio.ensure_future(app(scope, run.receive, run.send))
-        run.task = task
+        called = app(scope, run.receive, run.send)
+        if self.cancels_at is not None:
+            called = run.task = asyncio.ensure_future(called)
         try:
-            trace.add("returned", await task)
+            trace.add("returned", await called)
         except BaseException as error:
             trace.caught("raised", error)
         changed = {key for key, value in known.items() if scope.get(key) is not value}

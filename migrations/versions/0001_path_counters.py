@@ -19,7 +19,7 @@ OPTIONS: dict[str, Any] = {
     f"{dialect}_{name}": value
     for dialect in ("mysql", "mariadb")
     for name, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
-}
+} | {"postgresql_with": {"fillfactor": 60}}
 
 
 def counter(name: str) -> sa.Column[int]:

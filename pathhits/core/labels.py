@@ -53,7 +53,12 @@ def clean(label: str) -> str:
 
 def key(label: str) -> bytes:
     """What a label is stored and compared by: the SHA-256 (32 bytes) of its clean form in UTF-8."""
-    return sha256(clean(label).encode()).digest()
+    return key_of_clean(clean(label))
+
+
+def key_of_clean(label: str) -> bytes:
+    """The `key` of a label that is known to be clean."""
+    return sha256(label.encode()).digest()
 
 
 def normalise_path(path: str) -> str:

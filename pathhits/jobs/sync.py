@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -51,7 +53,7 @@ def sync(pending: PendingStore, ledger: Ledger, *, force: bool = False) -> SyncR
     started = time.monotonic()
     try:
         with nullcontext(True) if force else pending.sync_lock() as mine:
-            applied = [_take_in(generation, pending, ledger) for generation in pending.seal()] if mine else []
+            applied = [_take_in(read, pending, ledger) for read in _read_ahead(pending)] if mine else []
     except redis.RedisError as error:
         logger.error("sync failed: %s", type(error).__name__)
         raise StoreUnavailable(_where(pending, error)) from error
@@ -84,39 +86,51 @@ def sort_out(generation: str, fields: Mapping[bytes, bytes]) -> Contents:
     contents = Contents(generation)
     for field, amount in fields.items():
         try:
-            _sort_in(contents, Delta.parse(field), _number(amount))
+            _sort_in(contents, *Delta.parse(field), _number(amount))
         except ValueError as error:
             contents.letters.append(Letter(_shown(field), _shown(amount), str(error)))
     return contents
 
 
-def _take_in(generation: str, pending: PendingStore, ledger: Ledger) -> Applied:
-    fields = pending.read(generation)
-    if not fields:
-        # Another sync has settled it, or it was never added to.
-        pending.settle(generation)
-        return Applied(False)
-    contents = sort_out(generation, fields)
-    applied = ledger.apply(contents, pending.visitors(_sketches(contents)))
-    pending.settle(generation)
+def _read_ahead(pending: PendingStore) -> Iterator[tuple[Contents, dict[Sketch, int]]]:
+    """Seal, then read every generation; the next one is read while SQL takes in the one before."""
+    with ThreadPoolExecutor(1, thread_name_prefix="pathhits-sync") as reader:
+        ahead: deque[Future[tuple[Contents, dict[Sketch, int]]]] = deque()
+        for generation in pending.seal():
+            ahead.append(reader.submit(_read, generation, pending))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _read(generation: str, pending: PendingStore) -> tuple[Contents, dict[Sketch, int]]:
+    contents = sort_out(generation, pending.read(generation))
+    return contents, pending.visitors(_sketches(contents))
+
+
+def _take_in(read: tuple[Contents, dict[Sketch, int]], pending: PendingStore, ledger: Ledger) -> Applied:
+    contents, visitors = read
+    # An empty one was settled by another sync, or never added to.
+    applied = ledger.apply(contents, visitors) if contents else Applied(False)
+    pending.settle(contents.generation)
     return applied
 
 
-def _sort_in(contents: Contents, delta: Delta, amount: int) -> None:
-    if delta.counter == HITS:
-        if labels.clean(delta.subject) != delta.subject:
+def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: int) -> None:
+    if counter == HITS:
+        if labels.clean(subject) != subject:
             raise ValueError("not a clean label")
-        hours = contents.paths.setdefault(delta.subject, {})
-        hours[delta.hour] = hours.get(delta.hour, 0) + amount
+        contents.paths.setdefault(subject, {})[hour] = amount
         name = HITS
-    elif delta.counter == DROPS and delta.subject.isidentifier():
-        name = f"{DROPS}:{delta.subject}"
-    elif delta.counter == REQUESTS and not delta.subject:
+    elif counter == DROPS and subject.isidentifier():
+        name = f"{DROPS}:{subject}"
+    elif counter == REQUESTS and not subject:
         name = REQUESTS
     else:
         raise ValueError("not a counter this version knows")
-    key = (name, delta.hour)
-    contents.site[key] = min(contents.site.get(key, 0) + amount, COUNTER_MAX)
+    total = contents.site.get((name, hour), 0) + amount
+    contents.site[name, hour] = total if total < COUNTER_MAX else COUNTER_MAX
 
 
 def _number(amount: bytes) -> int:
@@ -128,8 +142,10 @@ def _number(amount: bytes) -> int:
 
 def _sketches(contents: Contents) -> list[Sketch]:
     """The sketches that may have grown while this generation was added to."""
-    touched = {Sketch(hour // 24, label) for label, hours in contents.paths.items() for hour in hours}
-    return sorted(touched | {Sketch(sketch.day, SITE) for sketch in touched})
+    # Plain tuples: they equal sketches, and 50,000 of them cost a quarter, and the garbage collector nothing.
+    touched = {(hour // 24, label) for label, hours in contents.paths.items() for hour in hours}
+    touched |= {(day, SITE) for day in {day for day, _ in touched}}
+    return cast("list[Sketch]", list(touched))
 
 
 def _shown(raw: bytes) -> str:

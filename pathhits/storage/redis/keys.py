@@ -15,7 +15,7 @@ CLIENT_TTL = 7 * 86_400
 #: Seconds the visitors of a path and day are kept after the last of them.
 SKETCH_TTL = 72 * 3_600
 #: Seconds after which the lock of a dead sync opens by itself.
-SYNC_LOCK_TTL = 300
+SYNC_LOCK_TTL = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Keys:
 
     def sketch(self, sketch: Sketch) -> str:
         """Set of 64-bit hashes, past 512 members a HyperLogLog; `SKETCH_TTL`: visitors of one label and UTC day."""
-        return f"{{{self.namespace}}}:visitors:{sketch.day}:{sketch.label}"
+        day, label = sketch
+        return f"{{{self.namespace}}}:visitors:{day}:{label}"
 
     def salt(self, period: str) -> str:
         """String, until 48 h after the period: random key of the visitor hashes of one salt period."""

@@ -63,6 +63,9 @@ class Contents:
     site: dict[tuple[str, int], int] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        return bool(self.paths or self.site or self.letters)
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -147,12 +150,11 @@ class _Writer:
         self.complete = False
 
     def write(self, connection: Connection) -> None:
-        keyed = sorted((labels.key(label), label) for label in self._contents.paths)
+        keyed = sorted((labels.key_of_clean(label), label) for label in self._contents.paths)
         self._guarded(connection, keyed, self._write_paths, self._path_letters)
         site = sorted(self._site().items())
         self._guarded(connection, site, self._write_site, self._site_letters)
-        days = [{"day": s.day, "visitors": n} for s, n in sorted(self._visitors.items()) if s.label == SITE]
-        upsert(connection, _SITE_DAYS, days)
+        upsert(connection, _SITE_DAYS, sorted((day, n) for (day, label), n in self._visitors.items() if label == SITE))
         self._write_letters(connection)
         self._write_ledger(connection)
         self.complete = True
@@ -189,35 +191,29 @@ class _Writer:
     def _write_paths(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
         paths = self._contents.paths
         now = self._now
-        rows = [
-            {"path_key": key, "path": label, "created_at": now, "updated_at": now, "hit_count": _total(paths[label])}
-            for key, label in keyed
-        ]
-        found = upsert(connection, _COUNTERS, rows)
+        found = upsert(connection, _COUNTERS, [(key, label, now, _total(paths[label]), now) for key, label in keyed])
         ids = {bytes(key): identity for identity, key, _ in found}
-        by_id = sorted((ids[key], label) for key, label in keyed)
-        hours = [
-            {"path_id": identity, "hour": hour, "hits": n}
-            for identity, label in by_id
-            for hour, n in sorted(paths[label].items())
-        ]
+        hours = sorted([(ids[key], hour, n) for key, label in keyed for hour, n in paths[label].items()])
         upsert(connection, _HOURS, hours)
-        upsert(connection, _DAYS, list(self._day_rows(by_id)))
-        self._hits += sum(row["hits"] for row in hours)
+        upsert(connection, _DAYS, sorted(self._day_rows(ids, keyed)))
+        self._hits += sum(n for _, _, n in hours)
         self._paths += len(keyed)
         self._warn_near_max(found)
 
-    def _day_rows(self, by_id: Sequence[tuple[int, str]]) -> Iterator[dict[str, int]]:
-        for identity, label in by_id:
+    def _day_rows(
+        self, ids: Mapping[bytes, int], keyed: Sequence[tuple[bytes, str]]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        paths, seen = self._contents.paths, self._visitors
+        for key, label in keyed:
             days: dict[int, int] = {}
-            for hour, n in self._contents.paths[label].items():
+            for hour, n in paths[label].items():
                 days[hour // 24] = days.get(hour // 24, 0) + n
-            for day, n in sorted(days.items()):
-                seen = self._visitors.get(Sketch(day, label), 0)
-                yield {"path_id": identity, "day": day, "hits": n, "visitors": seen}
+            for day, n in days.items():
+                # A plain tuple equals the Sketch, and is made in a quarter of the time.
+                yield ids[key], day, n, seen.get((day, label), 0)  # type: ignore[call-overload]
 
     def _write_site(self, connection: Connection, rows: Sequence[tuple[tuple[str, int], int]]) -> None:
-        upsert(connection, _SITE_HOURS, [{"counter": c, "hour": hour, "total": n} for (c, hour), n in rows])
+        upsert(connection, _SITE_HOURS, [(counter, hour, n) for (counter, hour), n in rows])
 
     def _path_letters(self, row: tuple[bytes, str], error: str) -> Iterator[Letter]:
         label = row[1]

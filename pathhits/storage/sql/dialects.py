@@ -15,6 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
+from pathhits.errors import SettingsError
+from pathhits.settings import redact
 from pathhits.storage.sql.tables import COUNTER_MAX, UtcDateTime
 
 #: Values in the order of `Upsert.columns`.
@@ -66,7 +68,28 @@ class Upsert:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine with short waits; SQLite is set to WAL, so that readers and a sync get along."""
+    """An engine with short waits; SQLite is set to WAL, so that readers and a sync get along.
+
+    Raises `SettingsError` when the driver is not installed; a connection does when the URL has an option unknown to it.
+    """
+    try:
+        engine = _make_engine(url)
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{redact(url)} needs {error.name}: pip install 'pathhits[postgresql]' or 'pathhits[mariadb]'"
+        ) from error
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _connect(dialect: Dialect, record: Any, arguments: Any, named: Any) -> Any:
+    try:
+        return dialect.connect(*arguments, **named)
+    except TypeError as error:
+        raise SettingsError(f"DATABASE_URL: {error}; look at what follows ? in the URL") from error
+
+
+def _make_engine(url: str) -> Engine:
     parsed = make_url(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":

@@ -14,9 +14,10 @@ UNMATCHED = ""
 class Exchange:
     """What a middleware learns of one HTTP exchange; adapters inside may set ``name`` and ``pattern``.
 
-    ``path`` is the decoded URL path, ``peer`` the address of the connection, ``forwarded`` the proxy header.
-    They stay in this process: what leaves it is the label and a keyed hash. ``gone`` says that the client went
-    away before the end, ``failed`` that the app broke its response.
+    ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app. ``peer`` is the
+    address of the connection, ``forwarded`` the proxy header. They stay in this process: what leaves it is the label
+    and a keyed hash. ``gone`` says that the client went away before the end, ``failed`` that the app broke its
+    response.
     """
 
     __slots__ = (
@@ -32,15 +33,25 @@ class Exchange:
         "pattern",
         "peer",
         "purpose",
+        "root",
         "status",
         "user_agent",
     )
 
     def __init__(
-        self, method: str, path: str, peer: str, forwarded: str, user_agent: str, purpose: str, anonymous: bool
+        self,
+        method: str,
+        path: str,
+        peer: str,
+        forwarded: str,
+        user_agent: str,
+        purpose: str,
+        anonymous: bool,
+        root: str = "",
     ) -> None:
         self.method = method
         self.path = path
+        self.root = root
         self.peer = peer
         self.forwarded = forwarded
         self.user_agent = user_agent
@@ -53,6 +64,11 @@ class Exchange:
         self.pattern: str | None = None
         self.failed = False
         self.gone = False
+
+    @property
+    def under_way(self) -> bool:
+        """Whether its response has not begun: a counting middleware further in leaves it to the one that made it."""
+        return self.status == 0 and not self.failed
 
 
 #: The exchange in progress, so that `PathHits.track_hit` inside a view knows whose request it serves.

@@ -84,6 +84,14 @@ class Recorder:
         finally:
             self._append = before
 
+    def unlabelled(self, error: Exception) -> None:
+        """Note a bug of ours that kept a route from being found: the request goes by its path."""
+        try:
+            self._guard.failed("internal", error)
+        except Exception:
+            # It could not even be said; the visitor's page is what matters.
+            pass
+
     def is_settled(self, exchange: Exchange) -> bool:
         """Whether nothing that may still happen to the body can make this exchange a hit."""
         return exchange.method != "GET" or (exchange.status != 0 and exchange.status not in self._count_statuses)

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, is_disconnect, leave
 from pathhits.capture.recorder import Recorder
+from pathhits.middleware.routes import AsgiRoutes
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,10 +25,6 @@ _LAST = frozenset(("http.response.body", "http.response.pathsend", "http.respons
 _PURPOSE = frozenset(name.encode() for name in PURPOSE_HEADERS)
 
 
-def note_nothing(scope: Scope, exchange: Exchange) -> None:
-    """No framework: the path itself makes the label."""
-
-
 class AsgiMiddleware:
     """Wraps an ASGI app; HTTP is counted, websockets pass, the end of the lifespan calls ``at_shutdown`` first."""
 
@@ -38,7 +35,7 @@ class AsgiMiddleware:
         proxy_header: str,
         opt_out_cookie: str,
         at_shutdown: Callable[[], Awaitable[None]],
-        note_route: NoteRoute = note_nothing,
+        note_route: NoteRoute | None = None,
     ) -> None:
         self.app = app
         self._record = recorder.record
@@ -49,7 +46,8 @@ class AsgiMiddleware:
             _PURPOSE | {b"user-agent", b"sec-gpc", self._proxy_header} | ({b"cookie"} if opt_out_cookie else set())
         )
         self._at_shutdown = at_shutdown
-        self._note_route = note_route
+        self._unlabelled = recorder.unlabelled
+        self._note_route = note_route or AsgiRoutes(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         kind = scope["type"]
@@ -111,8 +109,17 @@ class AsgiMiddleware:
     def _noted_route(self, scope: Scope, exchange: Exchange) -> None:
         try:
             self._note_route(scope, exchange)
-        except Exception:
+        except Exception as error:
             exchange.name = exchange.pattern = None
+            self._unlabelled(error)
+
+    def _begun(self, scope: Scope) -> Exchange | None:
+        """The exchange that begins here; None when a middleware further out counts it already."""
+        outer = scope.get(SCOPE_KEY)
+        if outer is not None and outer.under_way:
+            return None
+        exchange = scope[SCOPE_KEY] = self._exchange(scope)
+        return exchange
 
     def _exchange(self, scope: Scope) -> Exchange:
         headers = scope["headers"]
@@ -143,6 +150,7 @@ class AsgiMiddleware:
             user_agent.decode("latin-1"),
             purpose.decode("latin-1"),
             anonymous,
+            scope.get("root_path") or "",
         )
 
     def _flushing(self, send: Send) -> Send:

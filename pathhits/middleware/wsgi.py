@@ -7,13 +7,41 @@ from functools import partial
 from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from pathhits.capture.exchange import UNMATCHED, Exchange, current, is_disconnect, leave
+from pathhits.capture.exchange import Exchange, current, is_disconnect, leave
 from pathhits.capture.recorder import Recorder
+from pathhits.middleware.routes import decoded, note_wsgi_route
 
 #: Where the exchange is found by adapters inside the app.
 ENVIRON_KEY = "pathhits.exchange"
 #: Bodies that hold all their pieces, and have no code that could fail.
 _UNFAILING = frozenset((list, tuple, bytes, str))
+
+
+class EnvironReader:
+    """Makes the exchange of a request out of its environ (or Django's META)."""
+
+    def __init__(self, proxy_header: str, opt_out_cookie: str) -> None:
+        self._proxy_key = "HTTP_" + proxy_header.upper().replace("-", "_")
+        self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else ""
+
+    def read(self, environ: WSGIEnvironment) -> Exchange:
+        """The exchange that begins with ``environ``."""
+        get = environ.get
+        root: str = get("SCRIPT_NAME") or ""
+        path: str = root + (get("PATH_INFO") or "")
+        if not path.isascii():
+            root, path = decoded(root), decoded(path)
+        cookies = get("HTTP_COOKIE")
+        return Exchange(
+            get("REQUEST_METHOD", ""),
+            path,
+            get("REMOTE_ADDR") or "",
+            get(self._proxy_key, ""),
+            get("HTTP_USER_AGENT", ""),
+            get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_MOZ") or get("HTTP_X_PURPOSE") or "",
+            get("HTTP_SEC_GPC") == "1" or bool(cookies and self._opt_out and self._opt_out in cookies),
+            root,
+        )
 
 
 class WsgiMiddleware:
@@ -24,19 +52,23 @@ class WsgiMiddleware:
         self._record = recorder.record
         self._settled = recorder.is_settled
         self._broken = recorder.broken
-        self._proxy_key = "HTTP_" + proxy_header.upper().replace("-", "_")
-        self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else ""
+        self._unlabelled = recorder.unlabelled
+        self._read = EnvironReader(proxy_header, opt_out_cookie).read
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            exchange = environ[ENVIRON_KEY] = self._exchange(environ)
+            exchange = self._begun(environ)
         except Exception as error:
             self._broken(error)
+            return self.app(environ, start_response)
+        if exchange is None:
             return self.app(environ, start_response)
 
         def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
             write = start_response(*args, **named)
-            _note_response(exchange, environ, args, named)
+            _note_response(exchange, args, named)
+            if exchange.name is None and exchange.pattern is None and exchange.method == "GET":
+                self._noted_route(exchange, environ)
             return partial(_written, exchange, write)
 
         token = current.set(exchange)
@@ -50,21 +82,26 @@ class WsgiMiddleware:
             leave(token)
         return self._watched(body, exchange, environ)
 
-    def _exchange(self, environ: WSGIEnvironment) -> Exchange:
-        get = environ.get
-        path: str = (get("SCRIPT_NAME") or "") + (get("PATH_INFO") or "")
-        if not path.isascii():
-            path = path.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
-        cookies = get("HTTP_COOKIE")
-        return Exchange(
-            get("REQUEST_METHOD", ""),
-            path,
-            get("REMOTE_ADDR") or "",
-            get(self._proxy_key, ""),
-            get("HTTP_USER_AGENT", ""),
-            get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_MOZ") or get("HTTP_X_PURPOSE") or "",
-            get("HTTP_SEC_GPC") == "1" or bool(cookies and self._opt_out and self._opt_out in cookies),
-        )
+    def _begun(self, environ: WSGIEnvironment) -> Exchange | None:
+        """The exchange that begins here; None when a middleware further out counts it already."""
+        outer = environ.get(ENVIRON_KEY)
+        if outer is not None and outer.under_way:
+            return None
+        exchange = self._read(environ)
+        outer = current.get()
+        if outer is not None and outer.under_way and outer.path == exchange.path:
+            # An ASGI app made this environ for the same request, and hands it to a WSGI app inside.
+            environ[ENVIRON_KEY] = outer
+            return None
+        environ[ENVIRON_KEY] = exchange
+        return exchange
+
+    def _noted_route(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
+        try:
+            note_wsgi_route(exchange, environ)
+        except Exception as error:
+            exchange.name = exchange.pattern = None
+            self._unlabelled(error)
 
     def _watched(self, body: Iterable[bytes], exchange: Exchange, environ: WSGIEnvironment) -> Iterable[bytes]:
         """The body itself where nothing of the app can fail any more, else the body with an eye on it."""
@@ -86,11 +123,8 @@ class WsgiMiddleware:
         return _Body(body, exchange, self._record)
 
 
-def _note_response(exchange: Exchange, environ: WSGIEnvironment, args: Any, named: dict[str, Any]) -> None:
-    """Read what counting needs while the app still stands: afterwards its request context is gone.
-
-    ``args`` and ``named`` are what start_response took, and the server has accepted them.
-    """
+def _note_response(exchange: Exchange, args: Any, named: dict[str, Any]) -> None:
+    """Read what counting needs of ``args`` and ``named``: what start_response took, and the server has accepted."""
     try:
         if named:
             args = (*args, *named.values())
@@ -108,8 +142,6 @@ def _note_response(exchange: Exchange, environ: WSGIEnvironment, args: Any, name
                         break
                 elif size == 13 and name.lower() == "content-range":
                     exchange.content_range = value
-        if exchange.name is None and exchange.pattern is None:
-            _note_route(exchange, environ)
     except Exception:
         # Only an app that breaks the protocol gets here; its server is the one to say so.
         pass
@@ -122,20 +154,6 @@ def _written(exchange: Exchange, write: Callable[[bytes], object], data: bytes) 
     except BaseException as error:
         exchange.gone = exchange.gone or is_disconnect(error)
         raise
-
-
-def _note_route(exchange: Exchange, environ: WSGIEnvironment) -> None:
-    """Find the route of a framework that leaves it in environ (Flask, Bottle)."""
-    request = environ.get("werkzeug.request")
-    if request is not None and hasattr(request, "url_rule"):
-        rule = request.url_rule
-        exchange.name = request.endpoint if rule is not None else None
-        exchange.pattern = environ.get("SCRIPT_NAME", "") + rule.rule if rule is not None else UNMATCHED
-        return
-    route = environ.get("bottle.route")
-    if route is not None:
-        exchange.name = route.name
-        exchange.pattern = environ.get("SCRIPT_NAME", "") + route.rule
 
 
 def _is_file(body: object, environ: WSGIEnvironment) -> bool:

@@ -278,6 +278,8 @@ def load(path: str = "") -> PathHits:
     if not path:
         return PathHits()
     module_name, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise SettingsError(f"APP={path}: {module_name!r} is no module; give module:attribute of your PathHits object")
     try:
         found: Any = importlib.import_module(module_name)
         for name in (attribute or "hits").split("."):

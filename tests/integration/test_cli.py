@@ -1,0 +1,531 @@
+"""The command line on a real Redis and real databases: what it prints, its JSON, exit codes and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from flask.cli import FlaskGroup
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathhits import PathHits
+from pathhits.cli import Moment, group, main
+from pathhits.jobs.clock import Clock
+from pathhits.jobs.schedule import SCHEDULE
+from pathhits.jobs.worker import build_worker
+from pathhits.storage.sql.tables import dead_letters
+from pathhits.tasks import ALLOWED
+from tests.servers.processes import free_port
+
+PASSWORD = "hunter2"
+#: Commands that ask Redis and SQL, and those that only ask SQL.
+ASK_BOTH = (["sync"], ["sync", "--force"], ["stats"], ["top"])
+ASK_SQL = (["verify"], ["db", "upgrade"], ["db", "current"])
+WITH_JSON = ("sync", "stats", "top", "doctor", "verify")
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``pathhits ...`` in this process, on a Redis and a database of this test, before any migration."""
+    return _runner(redis_url, database_url, monkeypatch)
+
+
+@pytest.fixture
+def run_sqlite(redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same on SQLite only, for what does not depend on the database."""
+    return _runner(redis_url, sqlite_url, monkeypatch)
+
+
+def _runner(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, exit_code: int = 0, **options: Any) -> Result:
+        result = CliRunner().invoke(group, arguments, **options)
+        assert result.exit_code == exit_code, (result.output, result.exception)
+        return result
+
+    return run
+
+
+def count(*labels: str) -> None:
+    """Count one hit of each label in the Redis of this test."""
+    with closing(PathHits()) as hits:
+        for label in labels:
+            hits.track_hit(label)
+        assert hits.flush()
+
+
+def migrate() -> None:
+    with closing(PathHits()) as hits:
+        hits.migrate()
+
+
+def one_line(result: Result) -> str:
+    """What a failed command wrote: one line on stderr, nothing on stdout, no password."""
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("pathhits: ")
+    assert PASSWORD not in result.output
+    return line
+
+
+# --- every command, on each database ---
+
+
+def test_a_hit_is_seen_by_every_command(run: Run) -> None:
+    run("db", "current", exit_code=1)
+    assert "The database is at revision" in run("db", "upgrade").stdout
+    assert "this version needs" in run("db", "current").stdout
+    count("/a", "/a", "/b [bold]")
+
+    assert json.loads(run("top", "--json").stdout)[0] == {"path": "/a", "hits": 2, "visitors": 0}
+    synced = json.loads(run("sync", "--json").stdout)
+    assert (synced["batches"], synced["hits"], synced["paths"], synced["errors"]) == (1, 3, 2, 0)
+    assert json.loads(run("top", "--json", "--limit", "1").stdout) == [{"path": "/a", "hits": 2, "visitors": 0}]
+
+    lines = [line.split() for line in run("top").stdout.splitlines()]
+    assert ["/a", "2", "0"] in lines
+    assert ["/b", "[bold]", "1", "0"] in lines, "what a path holds is text, not markup"
+
+    stats = json.loads(run("stats", "--json").stdout)
+    assert (stats["hits"], stats["pending_hits"], stats["requests"], stats["drops"]) == (3, 0, 3, {})
+    assert stats["syncs"][0]["hits"] == 3
+    shown = run("stats").stdout
+    assert "requests seen" in shown
+    assert "Last syncs" in shown
+
+    verified = json.loads(run("verify", "--json").stdout)
+    assert verified["ok"] is True
+    assert all(check["holds"] for check in verified["checks"])
+    assert "differs" not in run("verify").stdout
+
+    run("db", "downgrade", "base", "--yes")
+    run("top", exit_code=1)
+
+
+def test_the_revision_of_the_database_can_be_taken_back_after_asking(run: Run) -> None:
+    run("db", "upgrade")
+    assert "Aborted" in run("db", "downgrade", "base", input="n\n", exit_code=1).stderr
+    run("db", "current")
+    assert "nothing" in run("db", "downgrade", "base", input="y\n").stdout
+    run("db", "current", exit_code=1)
+    assert "nowhere" in one_line(run("db", "upgrade", "nowhere", exit_code=1))
+
+
+# --- sync ---
+
+
+def test_sync_says_what_it_moved_and_with_nothing_to_move_nothing(run_sqlite: Run) -> None:
+    migrate()
+    count("/a", "/b", "/b")
+    assert run_sqlite("sync").stdout.startswith("3 hits of 2 paths in 1 batches, 0 errors, ")
+    assert run_sqlite("sync").stdout.startswith("0 hits of 0 paths in 0 batches, 0 errors, ")
+
+
+def test_sync_stats_adds_the_totals(run_sqlite: Run) -> None:
+    migrate()
+    count("/a")
+    shown = run_sqlite("sync", "--stats").stdout
+    assert shown.startswith("1 hits of 1 paths")
+    assert "requests seen" in shown
+    both = json.loads(run_sqlite("sync", "--stats", "--json").stdout)
+    assert both["hits"] == 0
+    assert both["stats"]["hits"] == 1
+
+
+def test_sync_leaves_the_work_to_another_and_force_does_not(run_sqlite: Run) -> None:
+    migrate()
+    count("/a")
+    with closing(PathHits()) as other, other.pending.sync_lock() as mine:
+        assert mine
+        assert "Another sync is running" in run_sqlite("sync").stdout
+        assert json.loads(run_sqlite("sync", "--json").stdout)["skipped"] is True
+        assert json.loads(run_sqlite("sync", "--force", "--json").stdout)["hits"] == 1
+
+
+def test_sync_with_a_field_that_cannot_be_stored_is_done_with_errors(run_sqlite: Run) -> None:
+    migrate()
+    count("/a")
+    with closing(PathHits()) as hits:
+        (generation,) = hits.pending.live()
+        hits.redis.hset(hits.keys.generation(generation), "nonsense", "x")
+        shown = run_sqlite("sync", exit_code=1).stdout
+        assert shown.startswith("1 hits of 1 paths in 1 batches, 1 errors, ")
+        with hits.engine.connect() as connection:
+            assert len(connection.execute(dead_letters.select()).all()) == 1
+    assert "1 dead letters stand aside" in run_sqlite("verify").stdout
+    assert "dead letters" in run_sqlite("doctor", exit_code=1).stdout
+
+
+# --- top ---
+
+
+def test_top_takes_a_period_and_a_limit(run_sqlite: Run) -> None:
+    migrate()
+    assert "Nothing was counted yet" in run_sqlite("top").stdout
+    assert json.loads(run_sqlite("top", "--json").stdout) == []
+    count("/a", "/b", "/b")
+    recent = json.loads(run_sqlite("top", "--since", "24h", "--json").stdout)
+    assert [(row["path"], row["hits"]) for row in recent] == [("/b", 2), ("/a", 1)]
+    assert json.loads(run_sqlite("top", "--until", "2020-01-01", "--json").stdout) == []
+    assert len(json.loads(run_sqlite("top", "--limit", "1", "--json").stdout)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
+        ("2026-11-20T14:00", datetime(2026, 11, 20, 14, tzinfo=UTC)),
+        ("2026-11-20T14:00+01:00", datetime(2026, 11, 20, 13, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_an_iso_time_in_utc_unless_it_says_otherwise(text: str, moment: datetime) -> None:
+    assert Moment().convert(text, None, None) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("30m", timedelta(minutes=30)),
+        ("24h", timedelta(days=1)),
+        ("7d", timedelta(days=7)),
+        ("4w", timedelta(weeks=4)),
+    ],
+)
+def test_a_moment_is_how_long_ago(text: str, ago: timedelta) -> None:
+    assert abs(datetime.now(UTC) - ago - Moment().convert(text, None, None)) < timedelta(minutes=1)
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[0-9]{1,9}[mhdw]", fullmatch=True))
+def test_whatever_is_given_as_a_moment_is_one_or_is_misuse(text: str) -> None:
+    result = CliRunner().invoke(group, ["top", "--since", text, "--limit", "0"])
+    assert result.exit_code == 2, result.exception
+
+
+# --- doctor ---
+
+
+def test_doctor_names_what_is_missing_and_what_to_do(run_sqlite: Run) -> None:
+    findings = {one["what"]: one for one in json.loads(run_sqlite("doctor", "--json", exit_code=1).stdout)}
+    assert findings["SQL"]["state"] == "error"
+    assert "run 'pathhits db upgrade'" in findings["SQL"]["says"]
+    assert "start 'pathhits clock'" in findings["clock"]["says"]
+    assert "start 'pathhits worker'" in findings["worker"]["says"]
+    assert findings["eviction"]["state"] == "ok"
+    assert "pathhits clock" in run_sqlite("doctor", exit_code=1).stdout
+
+
+@pytest.fixture
+def worker_and_clock() -> Iterator[Callable[[], None]]:
+    """Signs of life of a worker and a clock, as the real ones leave them in Redis."""
+    born: list[Any] = []
+
+    def start() -> None:
+        settings = PathHits().settings
+        worker = build_worker(settings, ALLOWED)
+        worker.register_birth()  # type: ignore[no-untyped-call]  # rq annotates only a part
+        born.append(worker)
+        Clock(SCHEDULE, settings, worker.connection).tick()
+
+    yield start
+    for worker in born:
+        worker.register_death()
+
+
+def test_doctor_is_content_when_everything_runs(run_sqlite: Run, worker_and_clock: Callable[[], None]) -> None:
+    migrate()
+    worker_and_clock()
+    findings = json.loads(run_sqlite("doctor", "--json").stdout)
+    assert {one["what"] for one in findings if one["state"] == "error"} == set()
+    assert {"Redis", "eviction", "persistence", "backlog", "clock", "worker", "SQL", "client address"} <= {
+        one["what"] for one in findings
+    }
+
+
+def test_doctor_refuses_a_redis_that_may_evict_counts(run_sqlite: Run, own_server: Any, monkeypatch: Any) -> None:
+    from tests.servers.redis import RedisServer
+
+    server = own_server(RedisServer)
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    monkeypatch.setenv("REDIS_URL", server.url)
+    assert "set 'maxmemory-policy noeviction'" in run_sqlite("doctor", exit_code=1).stdout
+
+
+# --- stores that are away ---
+
+
+@pytest.fixture
+def no_redis(monkeypatch: pytest.MonkeyPatch, run_sqlite: Run) -> Run:
+    monkeypatch.setenv("REDIS_URL", f"redis://:{PASSWORD}@127.0.0.1:{free_port()}/0")
+    return run_sqlite
+
+
+@pytest.fixture
+def no_sql(monkeypatch: pytest.MonkeyPatch, run_sqlite: Run) -> Run:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://shop:{PASSWORD}@127.0.0.1:{free_port()}/shop")
+    return run_sqlite
+
+
+@pytest.mark.parametrize("command", ASK_BOTH, ids=" ".join)
+def test_without_redis_a_command_ends_with_one_line(command: list[str], no_redis: Run) -> None:
+    migrate()
+    line = one_line(no_redis(*command, exit_code=1))
+    assert "Redis at redis://" in line
+    assert "did not answer" in line
+
+
+@pytest.mark.parametrize("command", [*ASK_BOTH, *ASK_SQL], ids=" ".join)
+def test_without_sql_a_command_ends_with_one_line(command: list[str], no_sql: Run) -> None:
+    count("/a")
+    line = one_line(no_sql(*command, exit_code=1))
+    assert "postgresql" in line
+    assert "shop:***@127.0.0.1" in line
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "postgresql"])
+def test_an_option_of_the_database_url_that_its_driver_does_not_know_is_one_line(
+    scheme: str, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{scheme}://shop:{PASSWORD}@127.0.0.1:{free_port()}/shop?colour=red"
+    monkeypatch.setenv("DATABASE_URL", url)
+    for command in ASK_SQL:
+        assert "colour" in one_line(run_sqlite(*command, exit_code=1 if scheme == "postgresql" else 2))
+
+
+def test_a_database_without_its_driver_says_what_to_install(run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    monkeypatch.setenv("DATABASE_URL", f"mysql://shop:{PASSWORD}@127.0.0.1/shop")
+    for command in ASK_SQL:
+        assert "pip install" in one_line(run_sqlite(*command, exit_code=2))
+
+
+def test_a_sqlite_file_in_no_folder_is_one_line(run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite:////nowhere/at/all.db")
+    for command in ASK_SQL:
+        assert "unable to open database file" in one_line(run_sqlite(*command, exit_code=1))
+
+
+def test_what_could_not_be_synced_is_still_there(no_sql: Run, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    count("/a")
+    no_sql("sync", exit_code=1)
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    migrate()
+    assert json.loads(no_sql("sync", "--json").stdout)["hits"] == 1
+
+
+def test_doctor_finds_both_stores_away_without_failing_itself(no_redis: Run, no_sql: Run) -> None:
+    result = no_redis("doctor", "--json", exit_code=1)
+    states = {one["what"]: one["state"] for one in json.loads(result.stdout)}
+    assert (states["Redis"], states["queue"], states["SQL"]) == ("error", "error", "error")
+    assert PASSWORD not in result.output
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("command", [["sync"], ["stats"], ["top"], ["verify"]], ids=" ".join)
+def test_before_the_migration_a_command_says_how_to_migrate(command: list[str], run: Run) -> None:
+    count("/a")
+    line = one_line(run(*command, exit_code=1))
+    assert "run 'pathhits db upgrade'" in line
+    assert "path_counters" in line
+
+
+def test_clock_and_worker_without_redis_end_with_one_line_where_they_end_at_all(no_redis: Run) -> None:
+    assert "sync" in no_redis("clock", "--list").stdout, "the schedule is known without Redis"
+
+
+# --- misuse ---
+
+
+@pytest.mark.parametrize("command", [*ASK_BOTH, *ASK_SQL, ["doctor"], ["worker"], ["clock"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("PATHHITS_FLUSH_INTERVAL", "-1", "give a number above 0"),
+        ("PATHHITS_SYNCEVERY", "5", "PATHHITS_SYNCEVERY: unknown setting; known are"),
+        ("REDIS_URL", f"http://:{PASSWORD}@localhost", "give a URL that starts with redis://"),
+        ("DATABASE_URL", f"oracle://u:{PASSWORD}@localhost/d", "give a URL that starts with sqlite://"),
+        ("PATHHITS_TRUSTED_PROXIES", "0.0.0.0/0", "name the proxies' own networks or a number of hops"),
+        ("PATHHITS_APP", "no.such.module:hits", "give module:attribute of your PathHits object"),
+    ],
+)
+def test_a_wrong_setting_is_misuse_and_one_line(
+    name: str, value: str, advice: str, command: list[str], run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert advice in one_line(run_sqlite(*command, exit_code=2))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["tops"], ["top", "--limit", "0"], ["top", "--limit", "x"], ["top", "--since", "soon"], ["sync", "--no"], ["db"]],
+    ids=" ".join,
+)
+def test_a_wrong_command_or_option_is_misuse(arguments: list[str], run_sqlite: Run) -> None:
+    result = run_sqlite(*arguments, exit_code=2)
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize("command", [[], ["db"], *([name] for name in group.commands)], ids=" ".join)
+def test_every_command_explains_itself_without_any_store(command: list[str], no_redis: Run) -> None:
+    for flag in ("-h", "--help"):
+        assert "Usage:" in no_redis(*command, flag).stdout
+
+
+def test_clock_list_prints_the_schedule(run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHHITS_SYNC_EVERY", "900")
+    lines = [line.split() for line in run_sqlite("clock", "--list").stdout.splitlines()]
+    assert ["sync", "900", "s"] in [line[:3] for line in lines]
+    assert len(lines) == 2 + len(SCHEDULE)
+
+
+def test_json_is_offered_by_every_command_that_reports() -> None:
+    offered = {name for name, command in group.commands.items() if any("--json" in p.opts for p in command.params)}
+    assert offered == set(WITH_JSON)
+
+
+# --- whose PathHits it is ---
+
+
+def _module(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (folder / "counted_app.py").write_text(textwrap.dedent(text))
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "counted_app", raising=False)
+
+
+APP = """
+    from flask import Flask
+    from pathhits import PathHits
+
+    hits = PathHits(namespace="elsewhere")
+    other = "not one"
+
+    def make():
+        return hits
+
+    def create_app():
+        app = Flask(__name__)
+        hits.init_app(app)
+        return app
+
+    def create_bare_app():
+        return Flask(__name__)
+"""
+
+
+@pytest.mark.parametrize("path", ["counted_app", "counted_app:hits", "counted_app:make", "counted_app:create_app"])
+def test_pathhits_app_names_the_object_to_ask(
+    path: str, run_sqlite: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _module(tmp_path, monkeypatch, APP)
+    migrate()
+    with closing(PathHits(namespace="elsewhere")) as hits:
+        hits.track_hit("/there")
+    count("/here")
+    assert [row["path"] for row in json.loads(run_sqlite("top", "--json").stdout)] == ["/here"]
+    monkeypatch.setenv("PATHHITS_APP", path)
+    assert [row["path"] for row in json.loads(run_sqlite("top", "--json").stdout)] == ["/there"]
+
+
+@pytest.mark.parametrize(
+    "path", ["counted_app:other", "counted_app:nothing", "counted_app:create_bare_app", ":", "a b"]
+)
+def test_a_pathhits_app_that_is_none_is_misuse(
+    path: str, run_sqlite: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _module(tmp_path, monkeypatch, APP)
+    monkeypatch.setenv("PATHHITS_APP", path)
+    assert "give module:attribute of your PathHits object" in one_line(run_sqlite("top", exit_code=2))
+
+
+def _flask(app: Flask, *arguments: str) -> Result:
+    return CliRunner().invoke(FlaskGroup(create_app=lambda: app), ["pathhits", *arguments])
+
+
+def test_flask_pathhits_asks_the_apps_own_object(run_sqlite: Run) -> None:
+    migrate()
+    app = Flask("shop")
+    app.add_url_rule("/", "home", lambda: "x")
+    PathHits(namespace="shop").init_app(app)
+    app.test_client().get("/")
+    app.extensions["pathhits"].flush()
+    result = _flask(app, "top", "--json")
+    assert (result.exit_code, json.loads(result.stdout)[0]["path"]) == (0, "home")
+    assert run_sqlite("top", "--json").stdout == "[]\n", "the other namespace knows nothing of it"
+
+
+def test_flask_pathhits_of_an_app_that_is_not_counted_says_how_to_count_it(run_sqlite: Run) -> None:
+    result = _flask(Flask("shop"), "top")
+    assert result.exit_code == 2
+    assert "call hits.init_app(app) first" in one_line(result)
+
+
+def test_main_asks_the_object_it_is_given(run_sqlite: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    migrate()
+    hits = PathHits(namespace="given")
+    hits.track_hit("/given")
+    assert hits.flush()
+    with pytest.raises(SystemExit) as ended:
+        main(["top", "--json"], hits)
+    assert ended.value.code == 0
+    assert json.loads(capsys.readouterr().out)[0]["path"] == "/given"
+
+
+# --- real processes ---
+
+
+def _process(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+
+
+def test_python_m_pathhits_and_the_script_are_the_same(run_sqlite: Run, tmp_path: Path) -> None:
+    migrate()
+    count("/a")
+    script = str(Path(sys.executable).parent / "pathhits")
+    for command in ([sys.executable, "-m", "pathhits"], [script]):
+        done = _process(*command, "top", "--json", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout) == [{"path": "/a", "hits": 1, "visitors": 0}]
+        assert _process(*command, "tops", cwd=tmp_path).returncode == 2
+
+
+def test_flask_pathhits_is_found_by_its_entry_point(
+    run_sqlite: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _module(tmp_path, monkeypatch, APP)
+    migrate()
+    with closing(PathHits(namespace="elsewhere")) as hits:
+        hits.track_hit("/there")
+    flask = str(Path(sys.executable).parent / "flask")
+    done = _process(flask, "--app", "counted_app", "pathhits", "sync", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["hits"] == 1
+
+
+def test_a_failing_process_writes_one_line_and_no_traceback(no_redis: Run, tmp_path: Path) -> None:
+    migrate()
+    done = _process(sys.executable, "-m", "pathhits", "sync", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert PASSWORD not in done.stderr
+
+
+def test_a_burst_of_the_worker_ends_when_the_queue_is_empty(run_sqlite: Run, tmp_path: Path) -> None:
+    done = _process(sys.executable, "-m", "pathhits", "worker", "--burst", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Traceback" not in done.stderr

@@ -32,7 +32,7 @@ def create_app(hits: PathHits | None = None) -> Flask:
     models.register(app)
     Migrate(app, models.db, directory=str(MIGRATIONS))
     formats.register(app)
-    counts.register(app)
+    counts.register(app, hits)
     pages.register(app)
     app.after_request(_seal)
     hits.init_app(app)

@@ -41,8 +41,9 @@ def page_count(hits: PathHits, label: str | None) -> PageCount:
     return PageCount(label, int(count), count.stored, count.pending)
 
 
-def register(app: Flask) -> None:
-    """Give each template the count of the page it draws."""
+def register(app: Flask, hits: PathHits) -> None:
+    """Give each template the count of the page it draws, from the first page on."""
+    hits.warm_up()
     app.context_processor(_for_this_page)
 
 

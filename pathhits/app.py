@@ -70,14 +70,12 @@ class PathHits:
         """``app`` with every request counted; its responses are the same to the byte."""
         if not self.settings.enabled:
             return app
-        self._live()
         return WsgiMiddleware(app, self.recorder, self.settings.proxy_header, self.settings.opt_out_cookie)
 
     def asgi(self, app: AsgiApp) -> AsgiApp:
         """``app`` with every HTTP request counted; websockets pass, the end of the lifespan flushes."""
         if not self.settings.enabled:
             return app
-        self._live()
         return AsgiMiddleware(
             app, self.recorder, self.settings.proxy_header, self.settings.opt_out_cookie, self._last_flush
         )
@@ -90,7 +88,6 @@ class PathHits:
     def track_hit(self, label: str) -> None:
         """Count one hit under ``label``; never raises, never blocks. Inside a request it is that visitor's hit."""
         if self.settings.enabled:
-            self._live()
             self.recorder.track(label)
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -128,12 +125,16 @@ class PathHits:
         return examine(self.settings, self.pending, self.queue_connection, self.engine, self.reads)
 
     def migrate(self) -> None:
-        """Create or change our tables as this version needs them."""
+        """Create or change our tables as this version needs them; raises `StoreUnavailable` when SQL is away."""
         from pathhits.storage.sql.migrate import upgrade
 
         upgrade(self.engine)
 
     # Reading. The counts of a page are for templates: they answer within `Settings.request_deadline` and never raise.
+
+    def warm_up(self) -> None:
+        """Import and build what reads need; call it where an app is made, and its first visitor gets a count in time."""
+        _ = self.stats
 
     def hit_count(self, label: str) -> Count:
         """All hits of ``label``, stored + pending; ``.partial`` when a store did not answer in time."""
@@ -213,7 +214,8 @@ class PathHits:
 
     @cached_property
     def recorder(self) -> Recorder:
-        """The request side."""
+        """The request side; the process that has one counts, and flushes when it ends."""
+        shutdown.flush_on_sigterm()
         return Recorder(self.settings, self.buffer.append, self.guard)
 
     @cached_property
@@ -243,9 +245,6 @@ class PathHits:
         """A client for the Redis of RQ and the clock."""
         url = self.settings.queue_url or self.settings.redis_url
         return connect(url, timeout=self.settings.redis_timeout, verify=self.settings.redis_tls_verify)
-
-    def _live(self) -> None:
-        shutdown.flush_on_sigterm()
 
     async def _last_flush(self) -> None:
         try:

@@ -169,7 +169,7 @@ def db_current(hits: PathHits) -> int:
     """Print the revision of the database; exit code 1 when it is not the newest."""
     from pathhits.storage.sql import migrate
 
-    at, wanted = _sql(hits, lambda: migrate.current(hits.engine)), migrate.head(hits.engine)
+    at, wanted = migrate.current(hits.engine), migrate.head(hits.engine)
     click.echo(f"{at or 'nothing'} (this version needs {wanted})")
     return 0 if at == wanted else 1
 
@@ -177,22 +177,8 @@ def db_current(hits: PathHits) -> int:
 def _migrate(hits: PathHits, direction: str, revision: str) -> None:
     from pathhits.storage.sql import migrate
 
-    _sql(hits, lambda: getattr(migrate, direction)(hits.engine, revision))
+    getattr(migrate, direction)(hits.engine, revision)
     click.echo(f"The database is at revision {migrate.current(hits.engine) or 'nothing'}.")
-
-
-def _sql(hits: PathHits, ask: Callable[[], Any]) -> Any:
-    """The answer of ``ask``; an error of SQL or Alembic becomes one line without a password."""
-    from alembic.util import CommandError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from pathhits.settings import redact
-
-    try:
-        return ask()
-    except (SQLAlchemyError, CommandError) as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise PathHitsError(f"{redact(hits.settings.database_url)}: {redact(reason)}") from error
 
 
 @group.command("sync")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 import pathhits
+from pathhits.errors import PathHitsError, StoreUnavailable
+from pathhits.settings import redact
 from pathhits.storage.sql.tables import VERSION_TABLE, metadata
 
 OURS = frozenset(metadata.tables) | {VERSION_TABLE}
@@ -34,17 +40,19 @@ def config(engine: Engine) -> Config:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Create or change our tables up to ``revision``; does nothing when they are there."""
-    command.upgrade(config(engine), revision)
+    with _explained(engine):
+        command.upgrade(config(engine), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Take our tables back to ``revision``; "base" removes them and their counts."""
-    command.downgrade(config(engine), revision)
+    with _explained(engine):
+        command.downgrade(config(engine), revision)
 
 
 def current(engine: Engine) -> str | None:
     """The revision the database is at, None when it has none of our tables."""
-    with engine.connect() as connection:
+    with _explained(engine), engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return context.get_current_revision()
 
@@ -52,6 +60,19 @@ def current(engine: Engine) -> str | None:
 def head(engine: Engine) -> str | None:
     """The revision this version of pathhits needs."""
     return ScriptDirectory.from_config(config(engine)).get_current_head()
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Errors of SQL and Alembic as one line without a password."""
+    url = redact(engine.url.render_as_string(hide_password=True))
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise StoreUnavailable(f"SQL at {url} did not answer: {redact(reason)}") from error
+    except CommandError as error:
+        raise PathHitsError(f"SQL at {url}: {redact(str(error))}") from error
 
 
 def missing_tables(engine: Engine) -> list[str]:

@@ -1,0 +1,114 @@
+"""What waits in a process keeps its sums, its order and its bounds, however it is cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathhits.capture.accumulator import Accumulator
+from pathhits.hits import DROPS, HITS, OTHER, REQUESTS, SITE, Delta, Sketch
+
+DAY = 20_000
+HOUR = DAY * 24
+
+
+def taken(accumulator: Accumulator, size: int) -> list[tuple[dict[Delta, int], dict[Sketch, tuple[int, ...]]]]:
+    """All batches of at most ``size``."""
+    found = []
+    while accumulator:
+        found.append(accumulator.take(size))
+    return found
+
+
+hit = st.tuples(st.integers(HOUR, HOUR + 30), st.sampled_from("abcdefgh"), st.none() | st.integers(0, 5))
+
+
+@given(
+    made=st.lists(hit, max_size=80),
+    drops=st.lists(st.tuples(st.integers(HOUR, HOUR + 30), st.sampled_from(["bot", "status"])), max_size=20),
+    size=st.integers(1, 30),
+)
+def test_however_it_is_cut_nothing_is_lost_and_every_batch_accounts_for_its_requests(
+    made: list[tuple[int, str, int | None]], drops: list[tuple[int, str]], size: int
+) -> None:
+    accumulator = Accumulator(max_labels=100, max_waiting=1000)
+    for hour, label, visitor in made:
+        accumulator.request(hour)
+        accumulator.hit(hour, label, visitor)
+    for hour, reason in drops:
+        accumulator.request(hour)
+        accumulator.drop(hour, reason)
+    sums: Counter[Delta] = Counter()
+    seen: set[tuple[Sketch, int]] = set()
+    visitors = {(Sketch(h // 24, subject), v) for h, label, v in made if v is not None for subject in (label, SITE)}
+    for deltas, sketches in taken(accumulator, size):
+        counted = Counter[int]()
+        for delta, n in deltas.items():
+            counted[delta.hour] += n if delta.counter != REQUESTS else -n
+            if delta.counter == HITS:
+                owed = {pair for pair in visitors if pair[0] == Sketch(delta.hour // 24, delta.subject)}
+                assert owed <= seen | {(s, m) for s, members in sketches.items() for m in members}
+        assert set(counted.values()) <= {0}, "a batch parts its requests from its hits and drops"
+        assert len(deltas) <= 2 * size
+        assert sum(map(len, sketches.values())) <= size
+        sums.update(deltas)
+        seen |= {(sketch, member) for sketch, members in sketches.items() for member in members}
+    assert seen == visitors
+    expected = Counter(Delta(hour, HITS, label) for hour, label, _ in made)
+    expected.update(Delta(hour, DROPS, reason) for hour, reason in drops)
+    expected.update(Delta(hour, REQUESTS, "") for hour in [one[0] for one in made] + [one[0] for one in drops])
+    assert sums == expected
+
+
+def test_requests_that_nothing_accounts_for_are_sent_all_the_same() -> None:
+    accumulator = Accumulator(10, 10)
+    accumulator.request(HOUR, 3)
+    accumulator.hit(HOUR, "a", None)
+    accumulator.request(HOUR + 1, 2)
+    assert [deltas for deltas, _ in taken(accumulator, 1)] == [
+        {Delta(HOUR, HITS, "a"): 1, Delta(HOUR, REQUESTS, ""): 3, Delta(HOUR + 1, REQUESTS, ""): 2}
+    ]
+
+
+def test_labels_past_the_cap_are_other_until_the_next_day() -> None:
+    accumulator = Accumulator(max_labels=2, max_waiting=100)
+    for label in "abca":
+        accumulator.hit(HOUR, label, None)
+    accumulator.hit(HOUR + 24, "c", None)
+    ((deltas, _),) = taken(accumulator, 100)
+    assert {(d.hour, d.subject): n for d, n in deltas.items()} == {
+        (HOUR, "a"): 2, (HOUR, "b"): 1, (HOUR, OTHER): 1, (HOUR + 24, "c"): 1
+    }  # fmt: skip
+
+
+def test_labels_of_at_most_two_days_are_remembered() -> None:
+    accumulator = Accumulator(max_labels=2, max_waiting=100)
+    for day in range(10):
+        accumulator.hit(HOUR + 24 * day, "a", None)
+    assert list(accumulator._labels) == [DAY + 8, DAY + 9]
+
+
+def test_visitors_past_the_bound_are_shed_and_counted_and_their_hits_stay() -> None:
+    accumulator = Accumulator(max_labels=100, max_waiting=4)
+    for visitor in range(5):
+        accumulator.hit(HOUR, "a", visitor)
+    assert accumulator.visitors_shed == 6
+    ((deltas, sketches),) = taken(accumulator, 100)
+    assert deltas[Delta(HOUR, HITS, "a")] == 5
+    assert sum(map(len, sketches.values())) == 4
+
+
+def test_a_visitor_seen_twice_waits_once() -> None:
+    accumulator = Accumulator(max_labels=100, max_waiting=100)
+    for _ in range(3):
+        accumulator.hit(HOUR, "a", 7)
+    ((_, sketches),) = taken(accumulator, 100)
+    assert sketches == {Sketch(DAY, "a"): (7,), Sketch(DAY, SITE): (7,)}
+
+
+def test_nothing_waits_in_an_empty_one() -> None:
+    accumulator = Accumulator(1, 1)
+    assert not accumulator
+    assert accumulator.take(10) == ({}, {})

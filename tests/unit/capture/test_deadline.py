@@ -1,0 +1,44 @@
+"""A read that a visitor waits for is given up at the deadline, and reads that hang are not piled up."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from pathhits.capture.deadline import AT_ONCE, Deadline, Overdue
+from tests.servers.processes import wait_until
+
+
+def test_an_answer_in_time_is_given() -> None:
+    assert Deadline(30.0).ask(lambda: 42) == 42
+
+
+def test_an_error_of_the_read_is_passed_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        Deadline(30.0).ask(lambda: 1 / 0)
+
+
+def test_a_read_that_hangs_is_left_alone_at_the_deadline() -> None:
+    release = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(Overdue, match=r"within 0\.01 s"):
+        Deadline(0.01).ask(lambda: release.wait(30.0))
+    assert time.monotonic() - began < 30.0
+    release.set()
+
+
+def test_while_many_reads_hang_no_more_are_begun_and_afterwards_they_are() -> None:
+    release = threading.Event()
+    deadline = Deadline(0.01)
+    for _ in range(AT_ONCE):
+        with pytest.raises(Overdue):
+            deadline.ask(lambda: release.wait(30.0))
+    threads = threading.active_count()
+    with pytest.raises(Overdue, match="still waiting"):
+        deadline.ask(lambda: 1)
+    assert threading.active_count() == threads
+    release.set()
+    wait_until(lambda: deadline._slots._value == AT_ONCE, message="all reads have ended")
+    assert Deadline(30.0).ask(lambda: 1) == 1

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from flask import Flask, request
 
-from pathhits.capture.exchange import UNMATCHED, current
+from pathhits.capture.exchange import current
 from pathhits.errors import SettingsError
+from pathhits.middleware.routes import note_rule
+from pathhits.middleware.wsgi import ENVIRON_KEY
 
 if TYPE_CHECKING:
     from pathhits.app import PathHits
+
+#: The import names of the apps that each PathHits counts; a factory that is called again gives the same name.
+_apps: WeakKeyDictionary[PathHits, set[str]] = WeakKeyDictionary()
 
 
 def init_app(hits: PathHits, app: Flask) -> None:
@@ -18,14 +25,18 @@ def init_app(hits: PathHits, app: Flask) -> None:
     if "pathhits" in app.extensions:
         raise SettingsError("this Flask app is counted already: call init_app once")
     app.extensions["pathhits"] = hits
-    app.before_request_funcs.setdefault(None, []).insert(0, _note_route)
+    apps = _apps.setdefault(hits, set())
+    apps.add(app.import_name)
+    app.before_request_funcs.setdefault(None, []).insert(0, partial(_note_route, hits, apps))
     app.wsgi_app = hits.wsgi(app.wsgi_app)  # type: ignore[assignment, method-assign]  # how Flask is wrapped
 
 
-def _note_route() -> None:
+def _note_route(hits: PathHits, apps: set[str]) -> None:
     """Tell the exchange its route, also where a middleware in between hides our environ from Flask."""
-    exchange = current.get()
-    if exchange is not None:
-        rule = request.url_rule
-        exchange.name = request.endpoint if rule is not None else None
-        exchange.pattern = request.root_path.rstrip("/") + rule.rule if rule is not None else UNMATCHED
+    try:
+        exchange = request.environ.get(ENVIRON_KEY) or current.get()
+        if exchange is not None:
+            # Two apps with one PathHits may both have an "index".
+            note_rule(exchange, request.url_rule, request.environ, alone=len(apps) == 1)
+    except Exception as error:
+        hits.recorder.unlabelled(error)

@@ -57,20 +57,21 @@ def note_wsgi_route(exchange: Exchange, environ: Mapping[str, Any]) -> None:
             exchange.pattern = mount + route.rule
 
 
-def note_rule(exchange: Exchange, rule: Any, environ: Mapping[str, Any]) -> None:
+def note_rule(exchange: Exchange, rule: Any, environ: Mapping[str, Any], *, alone: bool = True) -> None:
     """Take name and pattern from a werkzeug rule, None when none matched.
 
-    Endpoints are unique within one app only, so what is mounted goes by its pattern; but static files keep the name
-    by which they are excluded.
+    Endpoints are unique within one app only. So what is mounted goes by its pattern, and so does every app that is
+    not ``alone``, below the root that the dispatcher before it chose. Static files keep the name they are excluded by.
     """
     if rule is None:
         exchange.name, exchange.pattern = None, UNMATCHED
         return
     mount = _mount_in(exchange, environ)
-    named = not mount or rule.endpoint == "static" or str(rule.endpoint).endswith(".static")
-    exchange.name = rule.endpoint if named else None
+    unique = alone and not mount
+    exchange.name = rule.endpoint if unique or f".{rule.endpoint}".endswith(".static") else None
+    prefix = mount if alone else exchange.root + mount
     host = rule.host or rule.subdomain
-    exchange.pattern = f"//{host}{mount}{rule.rule}" if host else mount + rule.rule
+    exchange.pattern = f"//{host}{prefix}{rule.rule}" if host else prefix + rule.rule
 
 
 def _mount_in(exchange: Exchange, environ: Mapping[str, Any]) -> str:

@@ -1,0 +1,34 @@
+"""`hits`: the PathHits of a Django project, made from ``settings.PATHHITS`` when it is first asked for something."""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import Any
+
+from django.conf import settings
+
+from pathhits.app import PathHits
+from pathhits.settings import Settings
+
+
+class DjangoHits(PathHits):
+    """A PathHits that may be imported before Django's settings are there: it reads them at its first use."""
+
+    def __init__(self) -> None:
+        # PathHits.__init__ needs the settings, and runs when the first attribute is missed.
+        self._lock = RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_lock":
+            raise AttributeError(name)
+        with self._lock:
+            if "settings" not in self.__dict__:
+                super().__init__(Settings.from_mapping(getattr(settings, "PATHHITS", {})))
+        return object.__getattribute__(self, name)
+
+    def begin(self) -> None:
+        """What a process that counts does once, before its first visitor."""
+        self._live()
+
+
+hits = DjangoHits()

@@ -1,0 +1,206 @@
+"""`PathHitsMiddleware`: counts what passes through Django's handler, sync or async."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextvars import Token
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from pathhits.capture.exchange import Exchange, current, leave
+from pathhits.capture.recorder import Recorder
+from pathhits.integrations.django.configured import hits
+from pathhits.integrations.django.labels import note_match
+from pathhits.middleware.wsgi import ENVIRON_KEY, EnvironReader
+
+GetResponse = Callable[[HttpRequest], Any]
+
+
+class PathHitsMiddleware:
+    """Counts each request once, also where the WSGI or ASGI app around Django is counted: then it adds the route.
+
+    Put it first in ``MIDDLEWARE``, so that it sees what the visitor gets. Views' errors have become responses of
+    status 500 when they come here.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        settings = hits.settings
+        if not settings.enabled:
+            raise MiddlewareNotUsed("pathhits is not enabled")
+        hits.begin()
+        self._get_response = get_response
+        self._recorder = hits.recorder
+        self._read = EnvironReader(settings.proxy_header, settings.opt_out_cookie).read
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._answer(request)
+        visit = self._begun(request)
+        try:
+            response: HttpResponseBase = self._get_response(request)
+        except BaseException as error:
+            visit.broken(error)
+            raise
+        finally:
+            visit.left()
+        visit.answered(response)
+        return response
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        visit = self._begun(request)
+        try:
+            response: HttpResponseBase = await self._get_response(request)
+        except BaseException as error:
+            visit.broken(error)
+            raise
+        finally:
+            visit.left()
+        visit.answered(response)
+        return response
+
+    def _begun(self, request: HttpRequest) -> _Visit:
+        try:
+            scope: MutableMapping[str, Any] | None = getattr(request, "scope", None)
+            place = request.META if scope is None else scope
+            outer = place.get(ENVIRON_KEY)
+            if outer is not None and outer.under_way:
+                return _Visit(request, outer, self._recorder, None)
+            exchange = place[ENVIRON_KEY] = self._read(request.META)
+            if scope is not None:
+                exchange.path, exchange.root = scope["path"], scope.get("root_path") or ""
+            return _Visit(request, exchange, self._recorder, current.set(exchange))
+        except Exception as error:
+            self._recorder.broken(error)
+            return _Visit(request, None, self._recorder, None)
+
+
+class _Visit:
+    """One request on its way through Django. ``token`` is None when a middleware further out counts it."""
+
+    __slots__ = ("_exchange", "_recorder", "_request", "_token")
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        exchange: Exchange | None,
+        recorder: Recorder,
+        token: Token[Exchange | None] | None,
+    ) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._recorder = recorder
+        self._token = token
+
+    def left(self) -> None:
+        """Django is done with it, but for the body of a stream."""
+        if self._token is not None:
+            leave(self._token)
+
+    def broken(self, error: BaseException) -> None:
+        """No response: Django turns what views raise into one, so this is the end of the process, or of the client."""
+        if self._token is not None and self._exchange is not None:
+            self._exchange.failed = not isinstance(error, CancelledError)
+            self._recorder.record(self._exchange)
+
+    def answered(self, response: HttpResponseBase) -> None:
+        """Note the route, and unless somebody further out does so, the response."""
+        exchange, recorder = self._exchange, self._recorder
+        if exchange is None:
+            return
+        if exchange.method == "GET" and exchange.name is None and exchange.pattern is None:
+            try:
+                note_match(exchange, self._request)
+            except Exception as error:
+                exchange.name = exchange.pattern = None
+                recorder.unlabelled(error)
+        if self._token is None:
+            return
+        try:
+            exchange.status = response.status_code
+            exchange.content_type = response.headers.get("Content-Type", "")
+            exchange.content_range = response.headers.get("Content-Range", "")
+            if response.streaming and not recorder.is_settled(exchange) and not _is_file(response):
+                _watch(response, exchange, recorder)
+            else:
+                recorder.record(exchange)
+        except Exception as error:
+            recorder.broken(error)
+
+
+def _is_file(response: HttpResponseBase) -> bool:
+    """Whether the server may send this file in its own fast way, which a watch over its pieces would prevent."""
+    return getattr(response, "file_to_stream", None) is not None
+
+
+def _watch(response: Any, exchange: Exchange, recorder: Recorder) -> None:
+    """Record the exchange when the stream ends, breaks, or is closed."""
+    kind = _AsyncStream if response.is_async else _Stream
+    response.streaming_content = kind(response.streaming_content, exchange, recorder)
+
+
+class _Watched:
+    """The exchange of a stream, recorded once. Django closes responses; ``__del__`` is for those it forgot."""
+
+    def __init__(self, pieces: Any, exchange: Exchange, recorder: Recorder) -> None:
+        self._pieces = pieces
+        self._exchange: Exchange | None = exchange
+        self._recorder = recorder
+
+    def close(self) -> None:
+        """The response is over; a client that went away before its end is a hit all the same."""
+        self._finish(failed=False)
+
+    def __del__(self) -> None:
+        self._finish(failed=False)
+
+    def _finish(self, *, failed: bool) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.failed = failed
+            self._recorder.record(exchange)
+
+
+class _Stream(_Watched):
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            piece: bytes = next(self._pieces)
+        except StopIteration:
+            self._finish(failed=False)
+            raise
+        except BaseException:
+            self._finish(failed=True)
+            raise
+        return piece
+
+
+class _AsyncStream(_Watched):
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece: bytes = await anext(self._pieces)
+        except StopAsyncIteration:
+            self._finish(failed=False)
+            raise
+        except CancelledError:
+            # The client has gone; `close` says the rest.
+            raise
+        except BaseException:
+            self._finish(failed=True)
+            raise
+        return piece

@@ -118,8 +118,9 @@ class WsgiMiddleware:
                 self._record(exchange)
                 return body
         except Exception:
-            # A body that does not like to be looked at.
-            pass
+            # A body that does not like to be looked at, or a bug of ours: it goes as it came.
+            self._record(exchange)
+            return body
         return _Body(body, exchange, self._record)
 
 

@@ -506,11 +506,4 @@ def _miscounted(case: Case, count: Count) -> str:
 
 def caught_by(cases: Iterable[Case], wrap: Wrap) -> str:
     """The first difference that any case shows, "" when none does."""
-    for case in cases:
-        try:
-            found = difference(case, wrap)
-        except Exception as error:
-            found = f"{case.name}: {error!r}"
-        if found:
-            return found
-    return ""
+    return next(filter(None, (difference(case, wrap) for case in cases)), "")

@@ -1,0 +1,101 @@
+# ruff: noqa: E501  # a mutation is read as a line
+"""The proof of the proof: small mistakes put into the middleware are each caught by the tables of responses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.middleware import asgi_cases, wsgi_cases
+from tests.unit.middleware.harness import asgi_class, caught_by, mutant, wsgi_class
+
+#: What goes wrong, the line as it is, the line as it would be.
+WSGI = [
+    ("drops exc_info", "write = start_response(*args, **named)", "write = start_response(*args[:2])"),
+    ("adds a header", "write = start_response(*args, **named)", 'args[1].append(("X-Counted", "1"))\n            write = start_response(*args, **named)'),
+    ("changes the status", "write = start_response(*args, **named)", 'write = start_response("200 OK", *args[1:], **named)'),
+    ("starts twice", "write = start_response(*args, **named)", "start_response(*args, **named)\n            write = start_response(*args, **named)"),
+    ("returns no write()", "return partial(_written, exchange, write)", "return None"),
+    ("drops what is written", "return write(data)", "return None"),
+    ("swallows the error of a write", "exchange.gone = exchange.gone or is_disconnect(error)\n        raise", "exchange.gone = True"),
+    ("wraps lists", "if kind in _UNFAILING or self._settled", "if self._settled"),
+    ("wraps files", " or _is_file(body, environ):", ":"),
+    ("loses the length", "return _SizedBody(", "return _Body("),
+    ("hides the app's error", "            self._record(exchange)\n            raise\n", "            self._record(exchange)\n            return []\n"),
+    ("collects the stream", "return self._watch(iter(self._body))", "return iter(list(self._watch(iter(self._body))))"),
+    ("asks for an iterator twice", "return self._watch(iter(self._body))", "return self._watch(iter(iter(self._body)))"),
+    ("hides an error mid-stream", "                self._finish(failed=True)\n                raise\n            yield", "                self._finish(failed=True)\n                return\n            yield"),
+    ("changes an error mid-stream", "                self._finish(failed=True)\n                raise\n            yield", "                self._finish(failed=True)\n                raise RuntimeError\n            yield"),
+    ("eats empty pieces", "            yield piece\n", "            if piece:\n                yield piece\n"),
+    ("doubles the pieces", "            yield piece\n", "            yield piece\n            yield piece\n"),
+    ("copies the pieces", "            yield piece\n", "            yield bytearray(piece)\n"),
+    ("forgets close", "result = close() if close is not None else None", "result = None"),
+    ("closes twice", "result = close() if close is not None else None", "result = close() or close() if close else None"),
+    ("closes at the end by itself", "                self._ended()\n                return\n", "                self._ended()\n                self.close()\n                return\n"),
+    ("hides an error of close", "        except BaseException:\n            self._finish(failed=True)\n            raise\n        if self._exchange", "        except BaseException:\n            return self._finish(failed=True)\n        if self._exchange"),
+    ("reads headers that can be read once", "if type(headers) is list or iter(headers) is not headers:", "if True:"),
+    ("lets its own bug through", "        except Exception as error:\n            self._broken(error)\n            return self.app(environ, start_response)\n", "        except LookupError:\n            raise\n"),
+    ("counts what failed", "exchange.failed = failed and not exchange.gone", "exchange.failed = False"),
+    ("drops what a client left", "            self._finish(failed=False)\n        return result", "            self._finish(failed=True)\n        return result"),
+    ("counts twice", "        exchange, self._exchange = self._exchange, None\n", "        exchange = self._exchange\n"),
+    ("forgets what is never closed", "    def __del__(self)", "    def forget(self)"),
+]  # fmt: skip
+
+ASGI = [
+    ("changes what was received", "            return message\n\n        async def sent", '            return {**message, "seen": True}\n\n        async def sent'),
+    ("adds a header", "                result = await send(message)", '                result = await send({**message, "headers": [(b"x-counted", b"1")]})'),
+    ("eats the last message", "                result = await send(message)", "                result = None if kind in _LAST else await send(message)"),
+    ("eats messages it does not know", "                result = await send(message)", '                result = await send(message) if "response" in kind else None'),
+    ("sends twice", "                result = await send(message)", "                await send(message)\n                result = await send(message)"),
+    ("returns nothing", "            return result\n\n        token", "            return None\n\n        token"),
+    ("hides the error of a send", "exchange.gone = exchange.gone or is_disconnect(error)\n                raise", "exchange.gone = True\n                return None"),
+    ("hides the app's error", "            exchange.failed = not exchange.gone\n            raise\n", "            exchange.failed = not exchange.gone\n"),
+    ("hides that it was cancelled", "except (Exception, KeyboardInterrupt, SystemExit):\n            exchange.failed = not exchange.gone\n            raise\n", "except BaseException as error:\n            exchange.failed = not exchange.gone\n            if isinstance(error, Exception):\n                raise\n"),
+    ("reads headers that can be read once", "        if type(headers) is not list and iter(headers) is headers:\n            # It", "        if headers is None:\n            # It"),
+    ("takes each message for a mapping", "    try:\n        kind = message[\"type\"]\n    except Exception:\n        return \"\"\n", "    kind = message[\"type\"]\n"),
+    ("lets its own bug through", "        except Exception as error:\n            self._broken(error)\n            return await", "        except LookupError as error:\n            self._broken(error)\n            return await"),
+    ("keeps the end of the lifespan", "            return await send(message)\n\n        return sent", "            return None\n\n        return sent"),
+    ("counts websockets", 'if kind == "http":', 'if kind in ("http", "websocket"):'),
+    ("takes every failed send for a client's leaving", "exchange.gone or is_disconnect(error)", "True"),
+    ("does not see that the client left", "                exchange.gone = True\n            return message", "                pass\n            return message"),
+    ("counts what failed", "            exchange.failed = not exchange.gone\n            raise\n", "            raise\n"),
+    ("counts at the first piece", 'and not message.get("more_body")', ""),
+    ("counts twice", "            if not complete:\n                self._finish(scope, exchange)\n", "            self._finish(scope, exchange)\n"),
+    ("waits for background tasks", "if not complete and kind in _LAST", "if False and kind in _LAST"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "old", "new"), WSGI, ids=[mistake[0] for mistake in WSGI])
+def test_a_mistake_in_the_wsgi_middleware_is_caught(what: str, old: str, new: str) -> None:
+    wrap = wsgi_class(mutant("wsgi", old, new))
+
+    caught = caught_by(wsgi_cases.CASES, wrap)
+
+    assert caught, f"nothing was different when it {what}"
+    print(f"{what}: {caught[:200]}")
+
+
+@pytest.mark.parametrize(("what", "old", "new"), ASGI, ids=[mistake[0] for mistake in ASGI])
+def test_a_mistake_in_the_asgi_middleware_is_caught(what: str, old: str, new: str) -> None:
+    wrap = asgi_class(mutant("asgi", old, new))
+
+    caught = caught_by(asgi_cases.CASES, wrap)
+
+    assert caught, f"nothing was different when it {what}"
+    print(f"{what}: {caught[:200]}")
+
+
+def test_without_a_mistake_nothing_is_caught() -> None:
+    wsgi, asgi = (
+        mutant("wsgi", "class WsgiMiddleware:", "class WsgiMiddleware:"),
+        mutant("asgi", "kind in _LAST", "kind in _LAST"),
+    )
+
+    assert caught_by(wsgi_cases.CASES, wsgi_class(wsgi)) == ""
+    assert caught_by(asgi_cases.CASES, asgi_class(asgi)) == ""
+
+
+def test_a_mutation_whose_line_has_changed_is_no_proof() -> None:
+    with pytest.raises(AssertionError, match="write this mutation anew"):
+        mutant("wsgi", "a line that is not there", "")
+    with pytest.raises(AssertionError, match="times"):
+        mutant("wsgi", "exchange", "")

@@ -21,6 +21,7 @@ from pathhits.storage.sql.dialects import make_engine
 from pathhits.storage.sql.ledger import TRIES, Applied, Contents, Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import Fault, FaultProxy
 
 HOUR = 500_003  # 11:00 UTC of its day, so that the next hours may be of the same day
 DAY = HOUR // 24
@@ -148,6 +149,33 @@ def test_labels_that_collations_merge_are_counted_apart(engine: Engine) -> None:
     apply(engine, contents("h", dict.fromkeys(labels, 100)))
     assert stored(engine) == {label: 100 + n for n, label in enumerate(labels, 1)}
     assert Reads(engine).hit_counts(labels).amounts == stored(engine)
+
+
+@pytest.mark.parametrize("others", [0, 3_000], ids=["few rows", "many rows"])
+def test_labels_that_need_quoting_arrive_as_they_are(engine: Engine, others: int) -> None:
+    labels = ["NULL", "\\N", "\\", "a\\tb", '"', "'", "{", "}", ",", ";", "%s", "%(x)s", ":x", "?", "\\x41", "\\."]
+    hits = {label: n for n, label in enumerate(labels, 1)} | {f"/{n}": 1 for n in range(others)}
+    for generation in ("g", "h"):
+        apply(engine, contents(generation, hits))
+    assert stored(engine) == {label: 2 * n for label, n in hits.items()}
+    assert verify(Reads(engine)).ok
+
+
+@pytest.mark.parametrize("fault", [Fault.LOSE_REPLY, Fault.HALF_REQUEST], ids=["reply lost", "half a request"])
+@pytest.mark.parametrize("step", [b"INSERT INTO path_counters", b"COPY", b"pathhits_path_hours", b"COMMIT"])
+def test_many_rows_land_once_although_the_connection_is_cut_on_the_way(
+    postgresql_url: str, fault: Fault, step: bytes
+) -> None:
+    with FaultProxy.to(postgresql_url) as proxy:
+        engine = make_engine(proxy.url_for(postgresql_url))
+        migrate.upgrade(engine)
+        hits = {f"/{n}": 1 for n in range(3_000)}
+        proxy.arm(fault, 1, lambda request: step in request)
+        assert apply(engine, contents("g", hits)) == Applied(True, paths=3_000, hits=3_000)
+        assert proxy.counts[fault] == 1
+        assert stored(engine) == hits
+        assert verify(Reads(engine)).ok
+        engine.dispose()
 
 
 def test_visitors_only_grow(engine: Engine) -> None:

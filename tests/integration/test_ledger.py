@@ -261,6 +261,17 @@ def test_rows_that_sql_refuses_are_set_aside_with_its_error_and_the_rest_lands(
     assert reads.drops(Window()).amounts == {"bot": 2, "rejected": 7}
 
 
+def test_among_many_rows_one_that_does_not_fit_is_set_aside_and_the_rest_lands(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("SQLite keeps any number in an INTEGER")
+    what = contents("g", {f"/{n}": 1 for n in range(1_500)})
+    what.paths["/far"] = {10**12: 1}
+    what.site[HITS, 10**12] = 1
+    assert apply(engine, what) == Applied(True, paths=1_500, hits=1_500, errors=2)
+    assert stored(engine) == {f"/{n}": 1 for n in range(1_500)}
+    assert {field for field, _, _ in letters(engine)} >= {f"{10**12}:hits:/far"}
+
+
 def test_counters_are_clamped_at_their_maximum_and_named(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     apply(engine, contents("g", {"/full": MAX - 1, "/other": 1}))
     apply(engine, contents("h", {"/full": 5}, hour=HOUR + 1))

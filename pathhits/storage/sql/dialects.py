@@ -166,9 +166,14 @@ def _upsert_copied(connection: Connection, spec: Upsert, rows: Sequence[Row]) ->
         f"CREATE TEMP TABLE pathhits_incoming ON COMMIT DROP AS SELECT {names} FROM {spec.table.name} WITH NO DATA"
     )
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY pathhits_incoming ({names}) FROM STDIN") as copy:
-        lines = zip(*map(_copied, zip(*rows, strict=True)), strict=True)
-        copy.write("\n".join(map("\t".join, lines)) + "\n")
+    statement = f"COPY pathhits_incoming ({names}) FROM STDIN"
+    base = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            lines = zip(*map(_copied, zip(*rows, strict=True)), strict=True)
+            copy.write("\n".join(map("\t".join, lines)) + "\n")
+    except base as error:  # past SQLAlchemy: what it refuses must look like what an INSERT refuses
+        raise DBAPIError.instance(statement, None, error, base, dialect=connection.dialect) from error
     found = _returned(connection.exec_driver_sql(_insert(spec, f"SELECT {names} FROM pathhits_incoming")))
     connection.exec_driver_sql("DROP TABLE pathhits_incoming")
     return found

@@ -228,7 +228,7 @@ class _Writer:
         for hour, n in self._refused.items():
             site[HITS, hour] = max(site[HITS, hour] - n, 0)
             site[dropped, hour] = min(site.get((dropped, hour), 0) + n, tables.COUNTER_MAX)
-        return site
+        return {key: n for key, n in site.items() if n}
 
     def _site_letters(self, row: tuple[tuple[str, int], int], error: str) -> Iterator[Letter]:
         (counter, hour), n = row

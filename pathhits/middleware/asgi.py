@@ -59,9 +59,11 @@ class AsgiMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> Any:
         try:
-            exchange = scope[SCOPE_KEY] = self._exchange(scope)
+            exchange = self._begun(scope)
         except Exception as error:
             self._broken(error)
+            return await self.app(scope, receive, send)
+        if exchange is None:
             return await self.app(scope, receive, send)
         complete = False
 

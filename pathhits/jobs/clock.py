@@ -16,7 +16,6 @@ import select
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import FrameType
@@ -33,14 +32,13 @@ from rq_scheduler import Scheduler
 
 from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
 from pathhits.settings import Settings
+from pathhits.storage.redis.keys import CLOCK_LOCK_TTL, CLOCK_SEEN_TTL, ClockKeys
 from pathhits.storage.redis.scripts import script
 
 log = logging.getLogger("pathhits.clock")
 
 #: Seconds between two looks at the schedule.
 INTERVAL = 1.0
-#: Seconds after which the lock of a killed clock opens.
-LOCK_TTL = 3.0
 #: Seconds after which a job that a worker took and never began is put into the queue again.
 PATIENCE = 10.0
 #: Lost runs in a row after which a job waits for its next time instead of being run again at once.
@@ -50,33 +48,12 @@ LONGEST_PAUSE = 5.0
 #: Seconds the traces of a run are kept: of a good one (at least; two periods if that is longer), of a failed one.
 RESULT_TTL = 3_600
 FAILURE_TTL = 86_400
-#: Seconds for which the last pass of a clock is remembered.
-SEEN_TTL = 3_600
 #: Seconds between two log lines about the same trouble.
 LOG_EVERY = 60.0
 #: Jobs that are given their further attempt in one pass.
 RETRIES_A_PASS = 100
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-@dataclass(frozen=True, slots=True)
-class ClockKeys:
-    """The keys of the clocks of one namespace, in the Redis of the queue; RQ names its own."""
-
-    namespace: str
-
-    def schedule(self) -> str:
-        """Sorted set, no TTL: job ids by the second (Unix time) of their next run."""
-        return f"{{{self.namespace}}}:clock:schedule"
-
-    def lock(self) -> str:
-        """String, `LOCK_TTL`: token of the clock that is at work."""
-        return f"{{{self.namespace}}}:clock:lock"
-
-    def seen(self) -> str:
-        """String, `SEEN_TTL`: pid of the clock that made the last pass; what is left of the TTL tells when."""
-        return f"{{{self.namespace}}}:clock:seen"
 
 
 class Stop:
@@ -147,7 +124,7 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
         self.scheduler_lock_key = self.keys.lock()
         self.scheduled_jobs_key = self.keys.schedule()
         self.redis_scheduler_namespace_prefix = f"{{{settings.namespace}}}:clock:instance:"
-        self.lock_ttl = LOCK_TTL if lock_ttl is None else lock_ttl
+        self.lock_ttl = CLOCK_LOCK_TTL if lock_ttl is None else lock_ttl
         self.token = secrets.token_hex(16)
         self.complain = Complaints(log)
         self.queue = Queue(settings.namespace, connection=connection, serializer=JSONSerializer)
@@ -251,7 +228,7 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
 
     def heartbeat(self) -> None:
         """Write down that a pass was made just now (see `clock_alive`)."""
-        self.connection.set(self.keys.seen(), os.getpid(), ex=SEEN_TTL)
+        self.connection.set(self.keys.seen(), os.getpid(), ex=CLOCK_SEEN_TTL)
 
     def acquire_lock(self) -> bool:
         """Whether this clock may work now; the lock opens by itself after ``lock_ttl`` seconds."""
@@ -283,9 +260,9 @@ def back_off(failures: int) -> float:
 
 
 def clock_alive(connection: redis.Redis, namespace: str) -> float | None:
-    """Seconds since the last pass of a clock of this namespace; None when there was none within `SEEN_TTL`."""
+    """Seconds since the last pass of a clock of this namespace; None when there was none within `CLOCK_SEEN_TTL`."""
     left = connection.pttl(ClockKeys(namespace).seen())
-    return None if left < 0 else max(0.0, SEEN_TTL - left / 1000)
+    return None if left < 0 else max(0.0, CLOCK_SEEN_TTL - left / 1000)
 
 
 def workers_alive(connection: redis.Redis, queue: str) -> int:

@@ -16,6 +16,10 @@ CLIENT_TTL = 7 * 86_400
 SKETCH_TTL = 72 * 3_600
 #: Seconds after which the lock of a dead sync opens by itself.
 SYNC_LOCK_TTL = 30
+#: Seconds after which the lock of a dead clock opens by itself.
+CLOCK_LOCK_TTL = 3.0
+#: Seconds for which the last pass of a clock is remembered.
+CLOCK_SEEN_TTL = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +60,22 @@ class Keys:
     def sync_lock(self) -> str:
         """String, `SYNC_LOCK_TTL`: token of the sync that runs; saves double work, guards nothing."""
         return f"{{{self.namespace}}}:lock:sync"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockKeys:
+    """The keys of the clocks of one namespace, in the Redis of the queue; RQ names its own."""
+
+    namespace: str
+
+    def schedule(self) -> str:
+        """Sorted set, no TTL: job ids by the second (Unix time) of their next run."""
+        return f"{{{self.namespace}}}:clock:schedule"
+
+    def lock(self) -> str:
+        """String, `CLOCK_LOCK_TTL`: token of the clock that is at work."""
+        return f"{{{self.namespace}}}:clock:lock"
+
+    def seen(self) -> str:
+        """String, `CLOCK_SEEN_TTL`: pid of the clock that made the last pass; what is left of the TTL tells when."""
+        return f"{{{self.namespace}}}:clock:seen"

@@ -22,10 +22,11 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from pathhits.jobs import clock as clock_module
-from pathhits.jobs.clock import Clock, ClockKeys, back_off, clock_alive
+from pathhits.jobs.clock import Clock, back_off, clock_alive
 from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
+from pathhits.storage.redis.keys import CLOCK_SEEN_TTL, ClockKeys
 from tests.integration.jobs.counting import MODULE, NAMESPACE, environment, id_of, table
 from tests.servers.base import Server
 from tests.servers.processes import Process, wait_until
@@ -290,7 +291,7 @@ def test_the_age_of_the_last_pass_is_known(connection: redis.Redis) -> None:
     assert clock_alive(connection, NAMESPACE) is None
     make_clock(connection, {}).tick()
     assert 0.0 <= (clock_alive(connection, NAMESPACE) or 0.0) < 5.0
-    connection.expire(KEYS.seen(), clock_module.SEEN_TTL - 100)
+    connection.expire(KEYS.seen(), CLOCK_SEEN_TTL - 100)
     assert 100.0 <= (clock_alive(connection, NAMESPACE) or 0.0) < 105.0
 
 

@@ -73,7 +73,7 @@ def test_all_hits_arrive_when_sigterm_ends_the_server(server: str, redis_url: st
 @pytest.mark.skipif(importlib.util.find_spec("pyuwsgi") is None, reason="pyuwsgi has no wheel for this Python")
 def test_uwsgi_without_threads_flushes_on_a_later_hit(redis_url: str, sqlite_url: str) -> None:
     port = free_port()
-    command = [Path(sys.executable).parent / "pyuwsgi", "--http-socket", f"127.0.0.1:{port}", "--master"]
+    command = [str(Path(sys.executable).parent / "pyuwsgi"), "--http-socket", f"127.0.0.1:{port}", "--master"]
     command += [
         "--processes",
         "1",

@@ -100,7 +100,7 @@ def main(what: str) -> int:
     jobs = table(json.loads(os.environ["COUNTING_PERIODS"]))
     knobs = {name: float(os.environ.get(f"COUNTING_{name}", "0")) for name in ("INTERVAL", "LOCK_TTL", "HEARTBEAT_TTL")}
     if knobs["LOCK_TTL"]:
-        clock.CLOCK_LOCK_TTL = knobs["LOCK_TTL"]
+        vars(clock)["CLOCK_LOCK_TTL"] = knobs["LOCK_TTL"]
     if knobs["HEARTBEAT_TTL"]:
         worker.PathHitsWorker.heartbeat_ttl = int(knobs["HEARTBEAT_TTL"])
         worker.MONITOR_EVERY = 1

@@ -26,9 +26,5 @@ class DjangoHits(PathHits):
                 super().__init__(Settings.from_mapping(getattr(settings, "PATHHITS", {})))
         return object.__getattribute__(self, name)
 
-    def begin(self) -> None:
-        """What a process that counts does once, before its first visitor."""
-        self._live()
-
 
 hits = DjangoHits()

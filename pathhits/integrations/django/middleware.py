@@ -16,6 +16,7 @@ from pathhits.capture.exchange import Exchange, current, leave
 from pathhits.capture.recorder import Recorder
 from pathhits.integrations.django.configured import hits
 from pathhits.integrations.django.labels import note_match
+from pathhits.middleware.asgi import server_root
 from pathhits.middleware.wsgi import ENVIRON_KEY, EnvironReader
 
 GetResponse = Callable[[HttpRequest], Any]
@@ -35,7 +36,6 @@ class PathHitsMiddleware:
         settings = hits.settings
         if not settings.enabled:
             raise MiddlewareNotUsed("pathhits is not enabled")
-        hits.begin()
         self._get_response = get_response
         self._recorder = hits.recorder
         self._read = EnvironReader(settings.proxy_header, settings.opt_out_cookie).read
@@ -78,7 +78,8 @@ class PathHitsMiddleware:
                 return _Visit(request, outer, self._recorder, None)
             exchange = place[ENVIRON_KEY] = self._read(request.META)
             if scope is not None:
-                exchange.path, exchange.root = scope["path"], scope.get("root_path") or ""
+                exchange.path = scope["path"]
+                exchange.root = server_root(scope, exchange.path)
             return _Visit(request, exchange, self._recorder, current.set(exchange))
         except Exception as error:
             self._recorder.broken(error)

@@ -14,10 +14,10 @@ UNMATCHED = ""
 class Exchange:
     """What a middleware learns of one HTTP exchange; adapters inside may set ``name`` and ``pattern``.
 
-    ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app. ``peer`` is the
-    address of the connection, ``forwarded`` the proxy header. They stay in this process: what leaves it is the label
-    and a keyed hash. ``gone`` says that the client went away before the end, ``failed`` that the app broke its
-    response.
+    ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app, and which is no part
+    of a label. ``peer`` is the address of the connection, ``forwarded`` the proxy header; they stay in this process:
+    what leaves it is the label and a keyed hash. ``gone`` says that the client went away before the end, ``failed``
+    that the app broke its response.
     """
 
     __slots__ = (

@@ -50,6 +50,8 @@ class Recorder:
         """Note one finished exchange, as a candidate hit or as a drop with its reason."""
         try:
             path, forwarded, user_agent = exchange.path, exchange.forwarded, exchange.user_agent
+            if exchange.root:
+                path = path[len(exchange.root) :]
             entry = (
                 time.time(),
                 self._reason(exchange),

@@ -144,15 +144,16 @@ class AsgiMiddleware:
             else:
                 purpose = purpose or value
         client = scope.get("client")
+        path = _path(scope)
         return Exchange(
             scope["method"],
-            _path(scope),
+            path,
             client[0] or "" if client else "",
             forwarded.decode("latin-1"),
             user_agent.decode("latin-1"),
             purpose.decode("latin-1"),
             anonymous,
-            scope.get("root_path") or "",
+            server_root(scope, path),
         )
 
     def _flushing(self, send: Send) -> Send:
@@ -175,6 +176,12 @@ def _path(scope: Scope) -> str:
     if raw and "\ufffd" in path:
         return unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8", "surrogateescape")
     return path
+
+
+def server_root(scope: Scope, path: str) -> str:
+    """The beginning of ``path`` at which the server mounts the app; "" where the server takes it off itself."""
+    root: str = (scope.get("root_path") or "").rstrip("/")
+    return root if root and (path == root or path.startswith(root + "/")) else ""
 
 
 def _type_of(message: Message) -> str:

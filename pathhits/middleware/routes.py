@@ -100,6 +100,11 @@ class _Place:
     kind: Literal["route", "foreign", "default"]
     own: re.Pattern[str] | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a route of the outermost router, on any host."""
+        return self.own is not None and not self.mounts and not self.hosts
+
     def label(self, path: str, host: str) -> str | None:
         """The pattern for ``path``, UNMATCHED where only a default answers; None when the path does not lead here."""
         rest = path
@@ -169,12 +174,11 @@ class AsgiRoutes:
             exchange.pattern = UNMATCHED
             return
         places = self._table(router).of(endpoint)
-        if not places:
-            exchange.pattern = _unseen(scope, endpoint)
-        elif len(places) == 1 and places[0].kind == "route":
+        if len(places) == 1 and places[0].is_plain and "app_root_path" not in scope:
             exchange.pattern = places[0].pattern
         else:
-            exchange.pattern = _first(places, scope, exchange)
+            label = _first(places, scope, exchange)
+            exchange.pattern = _unseen(scope, endpoint) if label is None else label
         self._put_dispatcher_before(scope, exchange)
 
     def _without_router(self, scope: Mapping[str, Any], exchange: Exchange) -> None:

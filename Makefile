@@ -11,12 +11,12 @@ PYTEST_ARGS ?=
 
 BIN := .venv/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
-TYPED = pathhits demo_app migrations worker.py tests $(wildcard benchmarks/*.py)
+TYPED = pathhits demo_app migrations worker.py docs tests $(wildcard benchmarks/*.py)
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --annotation-style line --quiet pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-other lint format soak lock lock-upgrade clean
+.PHONY: help demo test test-all test-other lint format docs soak lock lock-upgrade clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ lint: .venv/dev.stamp ## ruff, mypy --strict and the layers
 format: .venv/dev.stamp ## put the sources into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/dev.stamp ## write the generated tables of docs/ anew
+	$(BIN)/python docs/reference.py
 
 soak: .venv/dev.stamp ## the random fault tests, for minutes
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)

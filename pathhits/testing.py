@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from pathhits.app import PathHits
 from pathhits.capture.buffer import Buffer
+from pathhits.capture.deadline import Deadline
 from pathhits.capture.recorder import Entry
 from pathhits.core import labels
 from pathhits.core.statuses import REASONS
@@ -59,11 +60,15 @@ class Clock:
 
 
 class MemorySink:
-    """Takes batches as Redis does, and answers what `Stats` asks Redis; nothing in it is ever moved to SQL."""
+    """Takes batches as Redis does, and answers what `Stats` asks Redis; nothing in it is ever moved to SQL.
 
-    def __init__(self) -> None:
+    ``settle`` is called before an answer: it sends what a buffer still holds, so that a test need not wait for it.
+    """
+
+    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
         self.deltas: Counter[Delta] = Counter()
         self.seen: dict[Sketch, set[int]] = {}
+        self.settle = settle
 
     def run_id(self) -> str:
         """A server that is always the same."""
@@ -93,6 +98,7 @@ class MemorySink:
 
     def live(self) -> list[str]:
         """The one generation."""
+        self.settle()
         return [MEMORY]
 
     def read(self, generation: str) -> dict[bytes, bytes]:
@@ -101,10 +107,12 @@ class MemorySink:
 
     def snapshot(self, counters: Sequence[tuple[str, str]]) -> list[Pending]:
         """What it holds of each ``(counter, subject)``."""
+        self.settle()
         return [Pending(MEMORY, tuple(self.sums(counter)[subject] for counter, subject in counters))]
 
     def visitors(self, sketches: Sequence[Sketch]) -> dict[Sketch, int]:
         """How many visitors each sketch has seen."""
+        self.settle()
         return {sketch: len(self.seen.get(sketch, ())) for sketch in sketches}
 
     def waiting(self) -> tuple[int, float | None]:
@@ -157,6 +165,7 @@ class Counted:
         self.clock = clock
         self._sink = sink
         self._buffer = buffer
+        sink.settle = self.settle
 
     def hits(self, label: str | None = None) -> int:
         """Hits of ``label``, or of all labels."""
@@ -183,9 +192,13 @@ class Counted:
         """Forget what was counted so far."""
         self._settled().clear()
 
-    def _settled(self) -> MemorySink:
+    def settle(self) -> None:
+        """Fold what came in; `PathHitsError` when that fails."""
         if not self._buffer.flush(PATIENCE):
             raise PathHitsError(f"what was recorded could not be counted: {self.pathhits.guard.failures}; see the log")
+
+    def _settled(self) -> MemorySink:
+        self.settle()
         return self._sink
 
 
@@ -204,8 +217,14 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
     buffer = Buffer(hits.settings, sink, FixedSalts(), hits.guard)
     pending = cast(PendingStore, sink)
     stats = Stats(pending, _NothingStored(sink), hits.settings.redis_url)
-    parts = {"buffer": buffer, "pending": pending, "stats": stats, "_last_counts": OrderedDict()}
     counted = Counted(hits, sink, buffer, clock)
+    parts = {
+        "buffer": buffer,
+        "pending": pending,
+        "stats": stats,
+        "_last_counts": OrderedDict(),
+        "_deadline": Deadline(PATIENCE),
+    }
     with _replaced(hits, parts), recorder.redirected(_stamped(buffer.append, clock)), _active(counted):
         try:
             yield counted

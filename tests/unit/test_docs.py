@@ -1,0 +1,393 @@
+"""The documentation is complete and true: what is there is documented and the reverse; examples run, links resolve."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from pathhits.cli import group
+from pathhits.core.statuses import REASONS
+from pathhits.hits import Sketch
+from pathhits.jobs.doctor import Finding
+from pathhits.jobs.sync import SyncReport
+from pathhits.jobs.verify import Check, VerifyReport
+from pathhits.settings import ENV_PREFIX, Settings, names
+from pathhits.stats import PathRow
+from pathhits.storage.redis import keys
+from pathhits.storage.redis.keys import ClockKeys, Keys
+from pathhits.storage.sql.tables import VERSION_TABLE, metadata
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
+PAGE_IDS = [page.stem for page in PAGES]
+FENCE = re.compile(r"^```(\S*)(?: run=(\w+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+#: What is run after an example, in the same process: that it does what its page says.
+CHECKS = {
+    "flask": """
+        app.add_url_rule("/products/<int:number>", "product", lambda number: "x")
+        from pathhits.testing import assert_counted, counting
+        with counting(app):
+            app.test_client().get("/products/7")
+            assert_counted(hits, "product")
+        assert app.extensions["pathhits"] is hits
+    """,
+    "flask_template": """
+        from pathhits.testing import counting
+        with counting(hits) as counted:
+            app.test_client().get("/")
+            assert counted.hits("home") == 1
+            assert app.test_client().get("/").text == "<p>Read 1 times.</p>"
+    """,
+    "django": """
+        import sys
+        import django
+        from django.conf import settings
+        from django.http import HttpResponse
+        from django.urls import path
+        from django.template import engines
+        given = {"PATHHITS": PATHHITS} if "PATHHITS" in globals() else {}
+        processors = ["django.template.context_processors.request"]
+        backend = {"BACKEND": "django.template.backends.django.DjangoTemplates",
+                   "OPTIONS": {"context_processors": processors}}
+        settings.configure(ROOT_URLCONF=__name__, MIDDLEWARE=MIDDLEWARE, INSTALLED_APPS=INSTALLED_APPS,
+                           ALLOWED_HOSTS=["*"], TEMPLATES=[backend], **given)
+        django.setup()
+        page = "{% load pathhits %}{% hit_count %} {% hit_count 'product' %}"
+        def view(request, number):
+            return HttpResponse(engines["django"].from_string(page).render({}, request))
+        urlpatterns = [path("products/<int:number>/", view, name="product")]
+        from django.test import Client
+        from pathhits.integrations.django import hits
+        from pathhits.testing import assert_counted, assert_dropped, counting
+        with counting(hits) as counted:
+            client = Client(headers={"user-agent": "Mozilla/5.0"})
+            client.get("/products/7/")
+            assert_counted(hits, "product")
+            assert client.get("/products/8/").content == b"1 1"
+            Client().get("/products/9/")
+            assert_dropped(hits, "bot")
+        if given:
+            assert hits.settings.sync_every == 60
+    """,
+    "fastapi": """
+        app.add_api_route("/products/{number}", lambda number: number)
+        import asyncio
+        import httpx
+        from pathhits.testing import counting
+        async def visit():
+            headers = {"User-Agent": "Mozilla/5.0"}
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+                assert (await client.get("/products/7", headers=headers)).status_code == 200
+        hits = hits if "hits" in globals() else app.user_middleware[0].kwargs["hits"]
+        with counting(hits) as counted:
+            asyncio.run(visit())
+            assert counted.labels() == {"/products/{number}": 1}
+    """,
+    "wsgi": """
+        from werkzeug.test import Client
+        from pathhits.testing import counting
+        with counting(hits) as counted:
+            Client(application).get("/products/7", headers={"User-Agent": "Mozilla/5.0"})
+            assert counted.labels() == {"/products/{int}": 1}
+    """,
+    "asgi": """
+        import asyncio
+        import httpx
+        from pathhits.testing import counting
+        async def visit():
+            headers = {"User-Agent": "Mozilla/5.0"}
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://x") as client:
+                assert (await client.get("/products/7", headers=headers)).text == "hello"
+        with counting(hits) as counted:
+            asyncio.run(visit())
+            assert counted.labels() == {"/products/{int}": 1}
+    """,
+    "reading": """
+        from pathhits.testing import counting
+        with counting(hits):
+            hits.track_hit("product")
+            assert hits.hit_count("product") == 1
+    """,
+    "testing": "test_product_pages_are_counted_together()",
+    "clock": "",
+    "include_name": """
+        assert not include_name("path_counters", "table")
+        assert not include_name("pathhits_ledger", "table")
+        assert include_name("users", "table")
+    """,
+    "falcon": """
+        from types import SimpleNamespace
+        exchange = SimpleNamespace(name=None, pattern=None)
+        request = SimpleNamespace(env={"pathhits.exchange": exchange}, uri_template="/a/{b}")
+        RouteLabels().process_resource(request, None, None, {})
+        assert exchange.pattern == "/a/{b}"
+        RouteLabels().process_resource(SimpleNamespace(env={}), None, None, {})
+    """,
+    "by_hand": """
+        from werkzeug.test import Client
+        from pathhits.testing import counting
+        with counting(hits) as counted:
+            Client(application).get("/shelf/7", headers={"User-Agent": "Mozilla/5.0"})
+            assert counted.labels() == {"/shelf/{number}": 1}
+    """,
+}
+#: Where those of "reading" that ask both stores are answered from memory.
+_IN_MEMORY = "from pathhits import PathHits\nfrom pathhits.testing import counting\n"
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of all rows of Markdown tables."""
+    for line in text.splitlines():
+        if line.startswith("| ") and not line.startswith("| ---"):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def code(cell: str) -> list[str]:
+    """What a cell holds in code style."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def reference() -> ModuleType:
+    """docs/reference.py, which writes the generated parts."""
+    spec = importlib.util.spec_from_file_location("docs_reference", DOCS / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# --- generated parts ---
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_the_generated_parts_are_up_to_date(page: Path) -> None:
+    assert reference().renewed(read(page)) == read(page), "run 'make docs'"
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("settings", "settings"), ("commands", "commands"), ("troubleshooting", "drops")]
+)
+def test_the_generated_parts_are_where_they_belong(name: str, part: str) -> None:
+    text = read(DOCS / f"{name}.md")
+    assert text.count(f"<!-- begin {part} -->") == text.count(f"<!-- end {part} -->") == 1
+
+
+def test_every_setting_is_documented_with_its_variable_and_default() -> None:
+    documented = {code(row[0])[0]: row for row in rows(read(DOCS / "settings.md")) if len(row) == 5 and code(row[0])}
+    assert list(documented) == list(names())
+    for spec in dataclasses.fields(Settings):
+        _, variables, default, unit, meaning = documented[spec.name]
+        assert f"{ENV_PREFIX}{spec.name.upper()}" in code(variables)
+        assert (unit, meaning) == (spec.metadata["unit"], spec.metadata["help"])
+        if code(default):
+            variable = {f"{ENV_PREFIX}{spec.name.upper()}": code(default)[0]}
+            assert getattr(Settings.from_env(variable), spec.name) == spec.default
+
+
+def test_every_reason_of_a_drop_is_documented() -> None:
+    text = read(DOCS / "troubleshooting.md")
+    assert {code(row[0])[0]: row[1] for row in rows(text) if len(row) == 2 and code(row[0])} == REASONS
+
+
+def every_command(command: click.Command = group, name: str = "pathhits") -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            yield from every_command(child, f"{name} {child.name}")
+    else:
+        yield name, command
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = read(DOCS / "commands.md")
+    commands = dict(every_command())
+    sections = dict(re.findall(r"^### `(.+?)`\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE))
+    assert set(sections) == {"pathhits", *commands}
+    for name, command in commands.items():
+        documented = {option for row in rows(sections[name]) for option in re.findall(r"--[a-z-]+", row[0])}
+        there = {option for one in command.params for option in one.opts if option.startswith("--")}
+        assert documented == there, name
+
+
+def test_the_json_of_the_commands_is_documented() -> None:
+    documented = {code(row[0])[0]: set(code(row[1])) for row in rows(read(DOCS / "commands.md")) if code(row[0])}
+    assert documented["sync"] >= set(SyncReport().as_dict())
+    assert documented["top"] == set(PathRow.__slots__)
+    assert documented["doctor"] >= set(Finding("", "ok", "").as_dict())
+    assert documented["verify"] == {
+        *VerifyReport((), 0).as_dict(),
+        *(f.name for f in dataclasses.fields(Check)),
+        "holds",
+    }
+
+
+# --- every mention of a setting or a command, anywhere ---
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_every_variable_that_is_mentioned_exists(page: Path) -> None:
+    mentioned = set(re.findall(rf"\b{ENV_PREFIX}([A-Z_]+)\b", read(page)))
+    assert mentioned <= {name.upper() for name in names()}
+
+
+def in_code(page: Path) -> Iterator[str]:
+    """The lines of a page that stand in code: inline, or in a block without a language."""
+    text = read(page)
+    for language, _, block in FENCE.findall(text):
+        if not language:
+            yield from block.splitlines()
+    yield from re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_every_command_that_is_mentioned_exists(page: Path) -> None:
+    groups = {"pathhits db"}
+    commands = dict(every_command())
+    for line in in_code(page):
+        found = re.match(r"(?:\w+: |flask |manage\.py |python -m )?(pathhits [a-z][^#]*)", line)
+        if found is None:
+            continue
+        words = found[1].split()
+        name = " ".join(words[:3] if " ".join(words[:2]) in groups else words[:2])
+        assert name in commands, line
+        options = {option for one in commands[name].params for option in one.opts}
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
+
+
+# --- Redis keys ---
+
+#: Times to live as the page writes them, from the constants that the code uses; methods that are not here have none.
+TTLS = {
+    "client": f"{keys.CLIENT_TTL // 86_400} days",
+    "sketch": f"{keys.SKETCH_TTL // 3_600} hours",
+    "salt": "until 48 hours after the period",
+    "sync_lock": f"{keys.SYNC_LOCK_TTL} seconds",
+    "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
+    "seen": f"{keys.CLOCK_SEEN_TTL} seconds",
+}
+#: How the page writes the changing part of a key.
+PLACES = {
+    "identity": {"generation": "<id>", "generation_hours": "<id>", "client": "<process>"},
+    "period": {"salt": "<period>"},
+}
+
+
+def every_key() -> Iterator[tuple[str, str, str]]:
+    """Of each key that the code makes: the method, the key as the page writes it, and the method's docstring."""
+    for made in (Keys("pathhits"), ClockKeys("pathhits")):
+        for name, method in inspect.getmembers(made, inspect.ismethod):
+            if not name.startswith("_"):
+                parameters = inspect.signature(method).parameters
+                arguments = [
+                    Sketch("<day>", "<label>") if place == "sketch" else PLACES[place][name]  # type: ignore[arg-type]
+                    for place in parameters
+                ]
+                yield name, method(*arguments), inspect.getdoc(method) or ""
+
+
+def test_every_redis_key_is_documented_with_type_and_time_to_live() -> None:
+    documented = {code(row[1])[0]: row for row in rows(read(DOCS / "redis-keys.md")) if len(row) == 5 and code(row[1])}
+    for name, key, doc in every_key():
+        assert key in documented, f"{name}: {key}"
+        _, _, kind, ttl, content = documented[key]
+        assert doc.lower().startswith(kind.split(",")[0]), f"{key} is: {doc}"
+        assert ttl.startswith(TTLS.get(name, "none")), f"{key} lives: {doc}"
+        assert content
+
+
+def test_every_redis_key_of_ours_on_the_page_is_made_by_the_code() -> None:
+    made = {key for _, key, _ in every_key()}
+    text = read(DOCS / "redis-keys.md")
+    for row in rows(text):
+        for key in code(row[1]) if len(row) == 5 else ():
+            assert key in made or key.startswith("rq:"), key
+
+
+# --- tables ---
+
+
+def test_every_table_and_column_is_documented() -> None:
+    documented = {
+        code(row[0])[0]: code(row[1]) for row in rows(read(DOCS / "sql.md")) if len(row) == 3 and code(row[0])
+    }
+    there = {table.name: [column.name for column in table.columns] for table in metadata.sorted_tables}
+    assert documented == there | {VERSION_TABLE: ["version_num"]}
+
+
+# --- links ---
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", FENCE.sub("", read(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_links_resolve(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", FENCE.sub("", read(page))):
+        path, _, anchor = target.partition("#")
+        assert "://" not in target, "pages link to each other; the outside world moves"
+        there = (page.parent / path).resolve() if path else page
+        assert there.is_file(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md|CHANGELOG\.md)", read(ROOT / "README.md")))
+    assert linked == {str(page.relative_to(ROOT)) for page in PAGES if page.name != "README.md"}
+
+
+# --- examples ---
+
+BLOCKS = [(page, *found) for page in PAGES for found in FENCE.findall(read(page))]
+PYTHON = [(page, run, text) for page, language, run, text in BLOCKS if language == "python"]
+RUN = [(page, run, text) for page, run, text in PYTHON if run]
+
+
+@pytest.mark.parametrize(("page", "run", "text"), PYTHON, ids=[f"{page.stem}-{run}" for page, run, _ in PYTHON])
+def test_python_examples_compile(page: Path, run: str, text: str) -> None:
+    compile(text, str(page), "exec")
+
+
+def test_every_check_belongs_to_an_example() -> None:
+    assert {run for _, run, _ in RUN} == set(CHECKS)
+
+
+@pytest.mark.parametrize(("page", "run", "text"), RUN, ids=[f"{page.stem}-{run}" for page, run, _ in RUN])
+def test_examples_do_what_their_page_says(page: Path, run: str, text: str, tmp_path: Path) -> None:
+    if run == "reading":
+        body = text.replace("hits = PathHits()\n", "hits = PathHits()\nmemory = counting(hits)\nmemory.__enter__()\n")
+        text = _IN_MEMORY + body + "memory.__exit__(None, None, None)\n"
+    script = tmp_path / "example.py"
+    script.write_text(text + inspect.cleandoc("\n" + CHECKS[run]) + "\n", encoding="utf-8")
+    command = [sys.executable, "-W", "error", "-P", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["example.py"], "an example leaves nothing behind"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_a_page_is_plain(page: Path) -> None:
+    text = read(page)
+    assert text.startswith("# ")
+    assert text.endswith("\n")
+    assert not re.search("[\U0001f300-\U0001faff\u2600-\u27bf]", text), "no emoji"
+    assert not re.search(r"/root|/work|/home/", text), "no path of somebody's machine"

@@ -179,6 +179,7 @@ def test_odd_paths_are_counted_apart_and_nothing_is_raised(make: Make) -> None:
 # Forks, threads, ends.
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # that is what is tested
 def test_a_fork_in_the_middle_counts_what_each_process_did_once(make: Make) -> None:
     hits = make()
     hits.track_hit("flushed")

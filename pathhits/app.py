@@ -72,12 +72,21 @@ class PathHits:
             return app
         return WsgiMiddleware(app, self.recorder, self.settings.proxy_header, self.settings.opt_out_cookie)
 
-    def asgi(self, app: AsgiApp) -> AsgiApp:
-        """``app`` with every HTTP request counted; websockets pass, the end of the lifespan flushes."""
+    def asgi(self, app: AsgiApp, *, has_lifespan: bool = True) -> AsgiApp:
+        """``app`` with every HTTP request counted; websockets pass, the end of the lifespan flushes.
+
+        ``has_lifespan=False`` says that the app refuses the lifespan, as Django's does: it is answered in its place,
+        as uvicorn tells nobody else that it ends.
+        """
         if not self.settings.enabled:
             return app
         return AsgiMiddleware(
-            app, self.recorder, self.settings.proxy_header, self.settings.opt_out_cookie, self._last_flush
+            app,
+            self.recorder,
+            self.settings.proxy_header,
+            self.settings.opt_out_cookie,
+            self._last_flush,
+            has_lifespan=has_lifespan,
         )
 
     def init_app(self, app: Any) -> None:
@@ -133,7 +142,7 @@ class PathHits:
     # Reading. The counts of a page are for templates: they answer within `Settings.request_deadline` and never raise.
 
     def warm_up(self) -> None:
-        """Import and build what reads need; call it where an app is made, and its first visitor gets a count in time."""
+        """Import and build what reads need; called where an app is made, it gives the first visitor a count in time."""
         _ = self.stats
 
     def hit_count(self, label: str) -> Count:

@@ -14,7 +14,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[Any]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
+#: Any ASGI app; each framework has its own types for what it takes.
+AsgiApp = Callable[[Any, Any, Any], Awaitable[Any]]
 #: Reads the route a framework left in the scope into the exchange.
 NoteRoute = Callable[[Scope, Exchange], None]
 
@@ -36,6 +37,8 @@ class AsgiMiddleware:
         opt_out_cookie: str,
         at_shutdown: Callable[[], Awaitable[None]],
         note_route: NoteRoute | None = None,
+        *,
+        has_lifespan: bool = True,
     ) -> None:
         self.app = app
         self._record = recorder.record
@@ -46,6 +49,7 @@ class AsgiMiddleware:
             _PURPOSE | {b"user-agent", b"sec-gpc", self._proxy_header} | ({b"cookie"} if opt_out_cookie else set())
         )
         self._at_shutdown = at_shutdown
+        self._has_lifespan = has_lifespan
         self._unlabelled = recorder.unlabelled
         self._note_route = note_route or AsgiRoutes(app)
 
@@ -55,6 +59,8 @@ class AsgiMiddleware:
             return await self._http(scope, receive, send)
         if kind == "lifespan":
             send = self._flushing(send)
+            if not self._has_lifespan:
+                return await _live(receive, send)
         return await self.app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> Any:
@@ -167,6 +173,13 @@ class AsgiMiddleware:
             return await send(message)
 
         return sent
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Answer the lifespan for an app that knows none, so that its server tells us when it ends."""
+    for phase in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{phase}.complete"})
 
 
 def _path(scope: Scope) -> str:

@@ -35,6 +35,29 @@ def asgi() -> Any:
     return PathHits().asgi(app)
 
 
+def django_asgi() -> Any:
+    """A Django project in one file; its ASGI app knows no lifespan."""
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.http import HttpRequest, HttpResponse
+    from django.urls import path
+
+    def page(request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse(f"page {number}")
+
+    routes = type("routes", (), {"urlpatterns": [path("page/<int:number>", page, name="page")]})
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        SECRET_KEY="of a test",  # it signs nothing
+        ROOT_URLCONF=routes,
+        MIDDLEWARE=["pathhits.integrations.django.PathHitsMiddleware"],
+    )
+    application = get_asgi_application()
+    from pathhits.integrations.django import hits
+
+    return hits.asgi(application, has_lifespan=False)
+
+
 def serve_with_waitress() -> None:
     """Run the WSGI site on ``PORT`` with waitress, which leaves SIGTERM alone."""
     import waitress

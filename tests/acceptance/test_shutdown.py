@@ -31,6 +31,7 @@ SERVERS = {
     "werkzeug": [*PYTHON, "from tests.acceptance.sites import serve_with_werkzeug as serve; serve()"],
     "uvicorn": UVICORN,
     "uvicorn two workers": [*UVICORN, "--workers", "2"],
+    "uvicorn with Django": [word.replace("sites:asgi", "sites:django_asgi") for word in UVICORN],
 }
 
 pytestmark = pytest.mark.slow  # each starts a real server
@@ -62,7 +63,7 @@ def test_all_hits_arrive_when_sigterm_ends_the_server(server: str, redis_url: st
         process.wait_for_port(port)
         for number in range(HITS):
             fetch(port, number)
-        label = "/page/{number}" if "uvicorn" in server else "page"
+        label = "/page/{number}" if server in ("uvicorn", "uvicorn two workers") else "page"
         assert counted(redis_url, sqlite_url, label) < HITS, "the last flush has nothing to prove"
         process.send(signal.SIGTERM)
         process.wait(timeout=30)

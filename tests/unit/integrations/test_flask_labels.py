@@ -209,6 +209,12 @@ def check(counted: Counted, app: Any, rows: Iterable[Row], **environ: str) -> No
     assert not wrong, "\n".join(wrong)
 
 
+def rewire(app: Flask, wsgi_app: Any) -> Any:
+    """Put a WSGI app in the place of the app's own, as Flask's documentation does."""
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # how Flask is wrapped
+    return app
+
+
 Wrap = Callable[[PathHits, Flask], Any]
 
 
@@ -218,8 +224,7 @@ def init_app(hits: PathHits, app: Flask) -> Any:
 
 
 def wsgi_only(hits: PathHits, app: Flask) -> Any:
-    app.wsgi_app = hits.wsgi(app.wsgi_app)  # type: ignore[method-assign]  # how Flask is wrapped
-    return app
+    return rewire(app, hits.wsgi(app.wsgi_app))
 
 
 def wrapped_from_outside(hits: PathHits, app: Flask) -> Any:
@@ -229,16 +234,19 @@ def wrapped_from_outside(hits: PathHits, app: Flask) -> Any:
 def behind_a_copy_of_environ(hits: PathHits, app: Flask) -> Any:
     """A middleware between Flask and us hands on a copy of environ."""
     inner = app.wsgi_app
-    app.wsgi_app = lambda environ, start_response: inner(dict(environ), start_response)  # type: ignore[method-assign, assignment]  # how Flask is wrapped
+    rewire(app, lambda environ, start_response: inner(dict(environ), start_response))
     return init_app(hits, app)
 
 
 def behind_a_new_environ(hits: PathHits, app: Flask) -> Any:
     """A middleware between Flask and us builds environ anew from what it knows."""
     inner = app.wsgi_app
-    app.wsgi_app = lambda environ, start_response: inner(  # type: ignore[method-assign]  # how Flask is wrapped
-        {name: value for name, value in environ.items() if name.isupper() or name.startswith("wsgi.")}, start_response
-    )
+
+    def anew(environ: dict[str, Any], start_response: Any) -> Any:
+        known = {name: value for name, value in environ.items() if name.isupper() or name.startswith("wsgi.")}
+        return inner(known, start_response)
+
+    rewire(app, anew)
     return init_app(hits, app)
 
 
@@ -303,7 +311,7 @@ def test_the_root_that_the_server_mounts_the_app_at_is_no_part_of_the_label() ->
 def test_a_prefix_that_a_proxy_took_off_is_no_part_of_the_label() -> None:
     hits = PathHits(route_label="pattern")
     app = make_shop()
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]  # how Flask is wrapped
+    rewire(app, ProxyFix(app.wsgi_app, x_prefix=1))
     hits.init_app(app)
     with counting(hits) as counted:
         check(counted, app, [Row("/p/1", "/p/<int:id>")], HTTP_X_FORWARDED_PREFIX="/prefix")
@@ -351,7 +359,7 @@ def dispatcher(main: Any, blog: Flask) -> Any:
 def test_what_is_mounted_goes_by_its_pattern_with_the_mount(server_root: str, counted_twice: bool) -> None:
     hits = PathHits()
     shop, blog = make_shop(), make_blog()
-    shop.wsgi_app = dispatcher(shop.wsgi_app, blog)  # type: ignore[method-assign]  # how Flask is wrapped
+    rewire(shop, dispatcher(shop.wsgi_app, blog))
     hits.init_app(shop)
     if counted_twice:
         PathHits().init_app(blog)
@@ -437,7 +445,7 @@ def test_environ_may_be_used_again() -> None:
     hits = PathHits()
     app = init_app(hits, make_shop())
     with counting(hits) as counted:
-        environ = EnvironBuilder("/about", headers={"User-Agent": AGENT}).get_environ()
+        environ = EnvironBuilder("/about", headers=[("User-Agent", AGENT)]).get_environ()
         for _ in range(3):
             list(app(environ, lambda status, headers, exc_info=None: None))
         assert "pathhits.exchange" in environ

@@ -28,7 +28,7 @@ def run(connection: Connection) -> None:
         connection=connection,
         target_metadata=metadata,
         version_table=VERSION_TABLE,
-        include_name=ours,  # type: ignore[arg-type]
+        include_name=ours,
         compare_type=True,
         transaction_per_migration=True,
     )

@@ -160,8 +160,7 @@ class PathHits:
         except Exception as error:
             self.guard.failed("internal", error)
             return {label: self._last_known(label) for label in wanted}
-        self._remember(counts)
-        return counts
+        return {label: self._best(label, count) for label, count in counts.items()}
 
     def stored_hit_count(self, label: str) -> int:
         """The part of `hit_count` that is in SQL."""
@@ -262,11 +261,15 @@ class PathHits:
             # Not asyncio (trio), or its threads are gone: flush here, nobody is served any more.
             self.buffer.close(LIFESPAN_FLUSH)
 
-    def _remember(self, counts: dict[str, Count]) -> None:
+    def _best(self, label: str, count: Count) -> Count:
+        """The count just read and remembered for worse times, or the last one where that knows of more."""
+        if count.partial:
+            return max(count, self._last_known(label))
         with self._last_counts_lock:
-            self._last_counts.update(counts)
+            self._last_counts[label] = count
             while len(self._last_counts) > COUNTS_REMEMBERED:
                 self._last_counts.popitem(last=False)
+        return count
 
     def _last_known(self, label: str) -> Count:
         from pathhits.stats import Count

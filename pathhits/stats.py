@@ -71,7 +71,10 @@ class Stats:
         self._redis_url = redis_url
 
     def hit_counts(self, wanted: Iterable[str]) -> dict[str, Count]:
-        """All hits of each label, stored + pending; one Redis call and one SQL statement for up to 1,000 labels."""
+        """All hits of each label, stored + pending; one Redis call and one SQL statement for up to 1,000 labels.
+
+        While Redis is away a count is what SQL has, and ``partial``.
+        """
         asked = {label: labels.clean(label) for label in wanted}
         subjects = sorted(set(asked.values()))
         counts: dict[str, Count] = {}
@@ -80,7 +83,11 @@ class Stats:
         return {label: counts[subject] for label, subject in asked.items()}
 
     def _hit_counts(self, subjects: Sequence[str]) -> dict[str, Count]:
-        live = self._redis(lambda: self._pending.snapshot([(HITS, subject) for subject in subjects]))
+        try:
+            live = self._pending.snapshot([(HITS, subject) for subject in subjects])
+        except redis.RedisError:
+            stored = self._reads.hit_counts(subjects)
+            return {subject: Count(stored.amounts[subject], 0, partial=True) for subject in subjects}
         stored = self._reads.hit_counts(subjects, [one.generation for one in live])
         waiting: Counter[str] = Counter()
         for one in live:

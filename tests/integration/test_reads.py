@@ -148,6 +148,10 @@ def test_a_count_is_partial_and_the_last_known_while_redis_is_away(own_server: S
     server.kill()
     count = hits.hit_count("/")
     assert (int(count), count.stored, count.pending, count.partial) == (2, 1, 1, True)
+    newcomer = PathHits(hits.settings)
+    count = newcomer.hit_count("/")
+    newcomer.close()
+    assert (int(count), count.stored, count.pending, count.partial) == (1, 1, 0, True), "SQL is still there"
     with pytest.raises(StoreUnavailable, match="Redis at"):
         hits.top_paths()
     hits.close(0.1)

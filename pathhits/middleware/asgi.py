@@ -159,7 +159,7 @@ class AsgiMiddleware:
             user_agent.decode("latin-1"),
             purpose.decode("latin-1"),
             anonymous,
-            server_root(scope, path),
+            _root(scope, path),
         )
 
     def _flushing(self, send: Send) -> Send:
@@ -191,7 +191,7 @@ def _path(scope: Scope) -> str:
     return path
 
 
-def server_root(scope: Scope, path: str) -> str:
+def _root(scope: Scope, path: str) -> str:
     """The beginning of ``path`` at which the server mounts the app; "" where the server takes it off itself."""
     root: str = (scope.get("root_path") or "").rstrip("/")
     return root if root and (path == root or path.startswith(root + "/")) else ""

@@ -6,12 +6,6 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from django.contrib.admindocs.utils import (
-    remove_non_capturing_groups,
-    replace_metacharacters,
-    replace_named_groups,
-    replace_unnamed_groups,
-)
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
@@ -24,6 +18,11 @@ if TYPE_CHECKING:
 
 #: Routes whose readable form is remembered.
 ROUTES = 4096
+
+_QUANTIFIER = re.compile(r"(?:[?*+]|\{[0-9]*,?[0-9]*\})[?+]?")
+_SET = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]")
+_ANCHORS = (r"\A", r"\b", r"\B", r"\Z")
+_CLASSES = (r"\d", r"\D", r"\w", r"\W", r"\s", r"\S")
 
 
 def note_match(exchange: Exchange, request: HttpRequest) -> None:
@@ -41,10 +40,16 @@ def note_match(exchange: Exchange, request: HttpRequest) -> None:
 def label_of(request: HttpRequest, prefer: RouteLabel) -> str:
     """The label that a hit on the page of ``request`` counts under."""
     counted = current.get()
-    root = request.META.get("SCRIPT_NAME") or "" if counted is None else counted.root
-    page = Exchange("GET", request.path if counted is None else counted.path, "", "", "", "", True, root)
+    path, root = path_and_root(request) if counted is None else (counted.path, counted.root)
+    page = Exchange("GET", path, "", "", "", "", True, root)
     note_match(page, request)
-    return choose(page.name, page.pattern, page.path, prefer)
+    return choose(page.name, page.pattern, path.removeprefix(root), prefer)
+
+
+def path_and_root(request: HttpRequest) -> tuple[str, str]:
+    """The URL path, and its beginning at which the server mounts Django ("" where it is no part of the path)."""
+    path, root = request.path, (request.META.get("SCRIPT_NAME") or "").rstrip("/")
+    return path, root if path == root or path.startswith(root + "/") else ""
 
 
 def _resolved(request: HttpRequest) -> ResolverMatch | None:
@@ -57,14 +62,46 @@ def _resolved(request: HttpRequest) -> ResolverMatch | None:
 
 @lru_cache(maxsize=ROUTES)
 def readable(route: str) -> str:
-    """The route of `path` as it is, of `re_path` with ``<name>`` for its groups, after a slash."""
-    if any(sign in route for sign in "^$\\("):
-        for simplify in (
-            remove_non_capturing_groups,
-            replace_named_groups,
-            replace_unnamed_groups,
-            replace_metacharacters,
-        ):
-            route = simplify(route)
-        route = re.sub(r"\\(.)", r"\1", route)
+    """The route of `path` as it is, of `re_path` with ``<name>`` or ``<var>`` for its groups, after a slash."""
+    if any(sign in route for sign in "^$\\([?*+"):
+        route = _without_signs(route)
     return "/" + route.removeprefix("/")
+
+
+def _without_signs(regex: str) -> str:
+    """``regex`` as a person would write the paths it matches; what may be missing is left out."""
+    shown, at = "", 0
+    while at < len(regex):
+        end = _end_of_part(regex, at)
+        quantifier = _QUANTIFIER.match(regex, end)
+        shown += _shown(regex[at:end], optional=quantifier is not None and quantifier[0][0] in "?*")
+        at = quantifier.end() if quantifier else end
+    return shown
+
+
+def _shown(part: str, *, optional: bool) -> str:
+    named = re.match(r"\(\?P(<\w+>)", part)
+    if named:
+        return named[1]
+    if part.startswith("(?:"):
+        return "" if optional else _without_signs(part[3:-1])
+    if part.startswith("(?") or part in ("^", "$", *_ANCHORS):
+        return ""
+    if part[0] in "([" or part in _CLASSES:
+        return "<var>"
+    return part.removeprefix("\\")
+
+
+def _end_of_part(regex: str, at: int) -> int:
+    """Where the group, the set, the escape or the character that begins at ``at`` ends."""
+    if regex[at] == "\\":
+        return at + 2
+    if regex[at] == "[":
+        closing = _SET.match(regex, at)
+        return closing.end() if closing else at + 1
+    if regex[at] != "(":
+        return at + 1
+    at += 1
+    while at < len(regex) and regex[at] != ")":
+        at = _end_of_part(regex, at)
+    return at + 1

@@ -15,8 +15,7 @@ from django.http.response import HttpResponseBase
 from pathhits.capture.exchange import Exchange, current, leave
 from pathhits.capture.recorder import Recorder
 from pathhits.integrations.django.configured import hits
-from pathhits.integrations.django.labels import note_match
-from pathhits.middleware.asgi import server_root
+from pathhits.integrations.django.labels import note_match, path_and_root
 from pathhits.middleware.wsgi import ENVIRON_KEY, EnvironReader
 
 GetResponse = Callable[[HttpRequest], Any]
@@ -77,9 +76,8 @@ class PathHitsMiddleware:
             if outer is not None and outer.under_way:
                 return _Visit(request, outer, self._recorder, None)
             exchange = place[ENVIRON_KEY] = self._read(request.META)
-            if scope is not None:
-                exchange.path = scope["path"]
-                exchange.root = server_root(scope, exchange.path)
+            # Django has decoded what META says of the path.
+            exchange.path, exchange.root = path_and_root(request)
             return _Visit(request, exchange, self._recorder, current.set(exchange))
         except Exception as error:
             self._recorder.broken(error)

@@ -19,4 +19,7 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def hit_count(context: Context, label: str = "") -> Count:
     """All hits of ``label``, by default of the page shown; ``.partial`` when a store did not answer in time."""
-    return hits.hit_count(label or label_of(context["request"], hits.settings.route_label))
+    if not label:
+        request = getattr(context, "request", None) or context["request"]
+        label = label_of(request, hits.settings.route_label)
+    return hits.hit_count(label)

@@ -19,10 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for talkative in ("rq.worker", "alembic"):  # four lines a job otherwise
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
-        settings = Settings.from_env()
+        return _run(options, Settings.from_env())
     except PathHitsError as error:
         sys.stderr.write(f"worker.py: {error}\n")
         return 2
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
     if options.clock_only:
         return run_clock(settings)
     from pathhits.tasks import ALLOWED  # brings SQLAlchemy along, which the clock does without

@@ -248,6 +248,8 @@ def run_both(
     Returns the exit code when both have ended: after SIGTERM or SIGINT (the job that runs is finished; asked twice
     it is not) or, with ``burst``, when the worker is done.
     """
+    # It connects to nothing: a URL that cannot work is said here, once, and not by children that start again and again.
+    connect(queue_url(settings), timeout=settings.redis_timeout, verify=settings.redis_tls_verify).close()
     stop = Stop()
     signal.signal(signal.SIGCHLD, lambda number, frame: None)  # wakes the pause below
     worker = Child("worker", lambda: run_worker(settings, allowed, burst=burst))

@@ -525,6 +525,23 @@ def test_a_failing_process_writes_one_line_and_no_traceback(no_redis: Run, tmp_p
     assert PASSWORD not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["worker.py"], ["worker.py", "--clock-only"], ["worker.py", "--no-clock"]]
+    + [["-m", "pathhits", *one] for one in (["worker"], ["worker", "--with-clock"], ["clock"])],
+    ids=" ".join,
+)
+def test_a_process_that_stays_ends_at_once_on_a_url_that_cannot_work(
+    command: list[str], run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://:{PASSWORD}@127.0.0.1/0?colour=red")
+    done = _process(sys.executable, *command, cwd=Path(__file__).resolve().parents[2])
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "look at what follows ?" in line
+    assert PASSWORD not in line
+
+
 def test_a_burst_of_the_worker_ends_when_the_queue_is_empty(run_sqlite: Run, tmp_path: Path) -> None:
     done = _process(sys.executable, "-m", "pathhits", "worker", "--burst", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")

@@ -70,7 +70,9 @@ def every_command(command: click.Command = group, path: tuple[str, ...] = ("path
 
 
 def _command(path: tuple[str, ...], command: click.Command) -> str:
-    context = click.Context(command, info_name=path[-1])
+    # With its parent, as when it is run: click keeps the help option that it makes here.
+    parent = click.Context(group, info_name=path[0], **group.context_settings)
+    context = click.Context(command, info_name=path[-1], parent=parent)
     pieces = " ".join(command.collect_usage_pieces(context))
     text = [f"### `{' '.join(path)}`\n", f"```\n{' '.join(path)} {pieces}\n```\n"]
     text.append(f"{' '.join((command.help or '').split())}\n")

@@ -43,6 +43,8 @@ class Recorder:
 
     def __init__(self, settings: Settings, append: Callable[[Entry], None], guard: Guard) -> None:
         self._count_statuses = frozenset(settings.count_statuses)
+        #: Statuses, 0 for none yet, with which a response may still become a hit.
+        self.open_statuses = self._count_statuses | {0}
         self._append = append
         self._guard = guard
 
@@ -52,16 +54,22 @@ class Recorder:
             path, forwarded, user_agent = exchange.path, exchange.forwarded, exchange.user_agent
             if exchange.root:
                 path = path[len(exchange.root) :]
+            if len(path) + len(forwarded) + len(user_agent) > HEADER_LENGTH:
+                path, forwarded, user_agent = (
+                    path[:PATH_LENGTH],
+                    forwarded[-HEADER_LENGTH:],
+                    user_agent[:HEADER_LENGTH],
+                )
             entry = (
                 time.time(),
                 self._reason(exchange),
                 exchange.name,
                 exchange.pattern,
-                path if len(path) <= PATH_LENGTH else path[:PATH_LENGTH],
+                path,
                 exchange.content_type,
                 exchange.peer,
-                forwarded if len(forwarded) <= HEADER_LENGTH else forwarded[-HEADER_LENGTH:],
-                user_agent if len(user_agent) <= HEADER_LENGTH else user_agent[:HEADER_LENGTH],
+                forwarded,
+                user_agent,
                 exchange.anonymous,
             )
             self._append(entry)  # type: ignore[arg-type]  # a plain tuple in the order of Entry
@@ -96,7 +104,7 @@ class Recorder:
 
     def is_settled(self, exchange: Exchange) -> bool:
         """Whether nothing that may still happen to the body can make this exchange a hit."""
-        return exchange.method != "GET" or (exchange.status != 0 and exchange.status not in self._count_statuses)
+        return exchange.method != "GET" or exchange.status not in self.open_statuses
 
     def track(self, label: str) -> None:
         """Note one hit on an explicit label; inside a request it is that visitor's."""

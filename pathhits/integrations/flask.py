@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flask import Flask, request
 
-from pathhits.capture.exchange import current
+from pathhits.capture.exchange import Exchange, current
 from pathhits.errors import SettingsError
 from pathhits.middleware.routes import note_rule
-from pathhits.middleware.wsgi import ENVIRON_KEY
+from pathhits.middleware.wsgi import ENVIRON_KEY, WsgiMiddleware
 
 if TYPE_CHECKING:
     from pathhits.app import PathHits
@@ -27,16 +28,28 @@ def init_app(hits: PathHits, app: Flask) -> None:
     app.extensions["pathhits"] = hits
     apps = _apps.setdefault(hits, set())
     apps.add(app.import_name)
-    app.before_request_funcs.setdefault(None, []).insert(0, partial(_note_route, hits, apps))
-    app.wsgi_app = hits.wsgi(app.wsgi_app)  # type: ignore[assignment, method-assign]  # how Flask is wrapped
+    if getattr(app.wsgi_app, "__func__", None) is not Flask.wsgi_app:
+        # A middleware stands between, and may hide its environ from us. The hook costs more than all the rest.
+        app.before_request_funcs.setdefault(None, []).insert(0, partial(_note_from_inside, hits, apps))
+    wrapped = hits.wsgi(app.wsgi_app)
+    if isinstance(wrapped, WsgiMiddleware):
+        wrapped.note_route = partial(_note_route, apps)
+    app.wsgi_app = wrapped  # type: ignore[assignment, method-assign]  # how Flask is wrapped
 
 
-def _note_route(hits: PathHits, apps: set[str]) -> None:
-    """Tell the exchange its route, also where a middleware in between hides our environ from Flask."""
+def _note_route(apps: set[str], exchange: Exchange, environ: Mapping[str, Any]) -> None:
+    """Tell the exchange its route, as Flask left it in our environ."""
+    matched = environ.get("werkzeug.request")
+    if matched is not None:
+        # Two apps with one PathHits may both have an "index".
+        note_rule(exchange, matched.url_rule, environ, alone=len(apps) == 1)
+
+
+def _note_from_inside(hits: PathHits, apps: set[str]) -> None:
+    """Tell the exchange its route while Flask still knows it."""
     try:
         exchange = request.environ.get(ENVIRON_KEY) or current.get()
         if exchange is not None:
-            # Two apps with one PathHits may both have an "index".
             note_rule(exchange, request.url_rule, request.environ, alone=len(apps) == 1)
     except Exception as error:
         hits.recorder.unlabelled(error)

@@ -13,6 +13,11 @@ from pathhits.middleware.routes import decoded, note_wsgi_route
 
 #: Where the exchange is found by adapters inside the app.
 ENVIRON_KEY = "pathhits.exchange"
+#: Reads the route a framework left in environ into the exchange.
+NoteRoute = Callable[[Exchange, WSGIEnvironment], None]
+
+#: Headers that few requests have, looked for at once.
+_SELDOM = ("HTTP_SEC_GPC", "HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_MOZ", "HTTP_X_PURPOSE")
 #: Bodies that hold all their pieces, and have no code that could fail.
 _UNFAILING = frozenset((list, tuple, bytes, str))
 
@@ -22,7 +27,8 @@ class EnvironReader:
 
     def __init__(self, proxy_header: str, opt_out_cookie: str) -> None:
         self._proxy_key = "HTTP_" + proxy_header.upper().replace("-", "_")
-        self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else ""
+        # Without a cookie's name: what is in no header.
+        self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else "\0"
 
     def read(self, environ: WSGIEnvironment) -> Exchange:
         """The exchange that begins with ``environ``."""
@@ -31,15 +37,18 @@ class EnvironReader:
         path: str = root + (get("PATH_INFO") or "")
         if not path.isascii():
             root, path = decoded(root), decoded(path)
-        cookies = get("HTTP_COOKIE")
+        purpose, anonymous = "", self._opt_out in get("HTTP_COOKIE", "")
+        if not environ.keys().isdisjoint(_SELDOM):
+            purpose = get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_MOZ") or get("HTTP_X_PURPOSE") or ""
+            anonymous = anonymous or get("HTTP_SEC_GPC") == "1"
         return Exchange(
             get("REQUEST_METHOD", ""),
             path,
             get("REMOTE_ADDR") or "",
             get(self._proxy_key, ""),
             get("HTTP_USER_AGENT", ""),
-            get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_MOZ") or get("HTTP_X_PURPOSE") or "",
-            get("HTTP_SEC_GPC") == "1" or bool(cookies and self._opt_out and self._opt_out in cookies),
+            purpose,
+            anonymous,
             root,
         )
 
@@ -50,10 +59,12 @@ class WsgiMiddleware:
     def __init__(self, app: WSGIApplication, recorder: Recorder, proxy_header: str, opt_out_cookie: str) -> None:
         self.app = app
         self._record = recorder.record
-        self._settled = recorder.is_settled
+        self._open_statuses = recorder.open_statuses
         self._broken = recorder.broken
         self._unlabelled = recorder.unlabelled
         self._read = EnvironReader(proxy_header, opt_out_cookie).read
+        #: Finds the route in environ when the response begins; an integration may know better.
+        self.note_route: NoteRoute = note_wsgi_route
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -62,12 +73,11 @@ class WsgiMiddleware:
             self._broken(error)
             return self.app(environ, start_response)
         if exchange is None:
-            return self.app(environ, start_response)
+            return self.app(environ, self._noting(environ, start_response))
 
         def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
             write = start_response(*args, **named)
-            _note_response(exchange, args, named)
-            if exchange.name is None and exchange.pattern is None and exchange.method == "GET":
+            if _note_response(exchange, args, named) and exchange.name is None and exchange.pattern is None:
                 self._noted_route(exchange, environ)
             return partial(_written, exchange, write)
 
@@ -96,9 +106,20 @@ class WsgiMiddleware:
         environ[ENVIRON_KEY] = exchange
         return exchange
 
+    def _noting(self, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+        """Adds the route that is known in here to the exchange of the middleware further out."""
+
+        def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
+            exchange = environ.get(ENVIRON_KEY)
+            if exchange is not None and exchange.name is None and exchange.pattern is None:
+                self._noted_route(exchange, environ)
+            return start_response(*args, **named)
+
+        return cast(StartResponse, started)
+
     def _noted_route(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
         try:
-            note_wsgi_route(exchange, environ)
+            self.note_route(exchange, environ)
         except Exception as error:
             exchange.name = exchange.pattern = None
             self._unlabelled(error)
@@ -107,7 +128,12 @@ class WsgiMiddleware:
         """The body itself where nothing of the app can fail any more, else the body with an eye on it."""
         kind = type(body)
         try:
-            if kind in _UNFAILING or self._settled(exchange) or _is_file(body, environ):
+            if (
+                kind in _UNFAILING
+                or exchange.method != "GET"
+                or exchange.status not in self._open_statuses
+                or ("wsgi.file_wrapper" in environ and _is_file(body, environ["wsgi.file_wrapper"]))
+            ):
                 self._record(exchange)
                 return body
             if hasattr(kind, "__len__"):
@@ -124,15 +150,19 @@ class WsgiMiddleware:
         return _Body(body, exchange, self._record)
 
 
-def _note_response(exchange: Exchange, args: Any, named: dict[str, Any]) -> None:
-    """Read what counting needs of ``args`` and ``named``: what start_response took, and the server has accepted."""
+def _note_response(exchange: Exchange, args: Any, named: dict[str, Any]) -> bool:
+    """Read what counting needs of ``args`` and ``named``: what start_response took, and the server has accepted.
+
+    Returns whether its route is needed too.
+    """
     try:
         if named:
             args = (*args, *named.values())
-        status, headers = args[0], args[1]
+        status = args[0]
         code = exchange.status = 200 if status == "200 OK" else int(status[:3])
         if exchange.method != "GET":
-            return
+            return False
+        headers = args[1]
         if type(headers) is list or iter(headers) is not headers:
             exchange.content_type = exchange.content_range = ""
             for name, value in headers:
@@ -145,7 +175,8 @@ def _note_response(exchange: Exchange, args: Any, named: dict[str, Any]) -> None
                     exchange.content_range = value
     except Exception:
         # Only an app that breaks the protocol gets here; its server is the one to say so.
-        pass
+        return exchange.method == "GET"
+    return True
 
 
 def _written(exchange: Exchange, write: Callable[[bytes], object], data: bytes) -> object:
@@ -157,41 +188,40 @@ def _written(exchange: Exchange, write: Callable[[bytes], object], data: bytes) 
         raise
 
 
-def _is_file(body: object, environ: WSGIEnvironment) -> bool:
+def _is_file(body: object, wrapper: object) -> bool:
     """Whether a server made this body for sendfile: wrapped, it would lose its own fast path."""
-    wrapper = environ.get("wsgi.file_wrapper")
-    if wrapper is None:
-        return False
     if isinstance(wrapper, type):
         return isinstance(body, wrapper)
     # uWSGI's function returns the file itself, mod_wsgi's an object with the file as ``filelike``.
-    return hasattr(body, "read") or hasattr(body, "filelike")
+    return wrapper is not None and (hasattr(body, "read") or hasattr(body, "filelike"))
 
 
 class _Body:
     """An app's body, passed on piece by piece; the exchange is recorded when it ends, fails or is closed."""
 
     __slots__ = ("_body", "_exchange", "_pieces", "_record")
+    _pieces: Iterator[bytes]
 
     def __init__(self, body: Iterable[bytes], exchange: Exchange, record: Callable[[Exchange], None]) -> None:
         self._body = body
         self._exchange: Exchange | None = exchange
         self._record = record
-        self._pieces: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         """A new iteration each time, as servers may begin a second one (gevent adds up lengths that way)."""
         try:
             return self._watch(iter(self._body))
         except BaseException:
-            self._finish(failed=True)
+            self._finish(True)
             raise
 
     def __next__(self) -> bytes:
         """For servers that take a body for an iterator without asking it for one."""
-        if self._pieces is None:
-            self._pieces = self._watch(cast(Iterator[bytes], self._body))
-        return next(self._pieces)
+        try:
+            pieces = self._pieces
+        except AttributeError:
+            pieces = self._pieces = self._watch(cast(Iterator[bytes], self._body))
+        return next(pieces)
 
     def _watch(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """The pieces; a generator, as that costs least.
@@ -205,7 +235,7 @@ class _Body:
                 self._ended()
                 return
             except BaseException:
-                self._finish(failed=True)
+                self._finish(True)
                 raise
             yield piece
 
@@ -215,25 +245,24 @@ class _Body:
             close = getattr(self._body, "close", None)
             result = close() if close is not None else None
         except BaseException:
-            self._finish(failed=True)
+            self._finish(True)
             raise
         if self._exchange is not None:
-            self._finish(failed=False)
+            self._finish()
         return result
 
     def __del__(self) -> None:
         """Count what a server (or a test client) let go of without closing it."""
         if self._exchange is not None:
-            self._finish(failed=False)
+            self._finish()
 
-    def _ended(self) -> None:
-        self._finish(failed=False)
-
-    def _finish(self, *, failed: bool) -> None:
+    def _finish(self, failed: bool = False) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.failed = failed and not exchange.gone
             self._record(exchange)
+
+    _ended = _finish
 
 
 class _SizedBody(_Body):
@@ -246,5 +275,5 @@ class _SizedBody(_Body):
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]  # chosen only for bodies that have a length
 
-    def _ended(self) -> None:
+    def _ended(self, failed: bool = False) -> None:
         pass

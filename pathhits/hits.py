@@ -16,6 +16,8 @@ HITS = "hits"
 REQUESTS = "requests"
 #: Requests seen and not counted; the subject is the reason.
 DROPS = "drops"
+#: The last UTC hour that can be meant: what the columns of hours hold.
+LAST_HOUR = 2**31 - 1
 #: The label of what came after `Settings.max_labels` distinct labels.
 OTHER = "(other)"
 #: The subject under which the visitors of the whole site are sketched.
@@ -37,7 +39,7 @@ class Delta(NamedTuple):
     def parse(cls, field: bytes) -> Delta:
         """The delta named by ``field``; raises ValueError when it is none."""
         hour, counter, subject = field.decode("utf-8").split(":", 2)
-        if not hour.isdigit() or not counter.isidentifier():
+        if not hour.isdigit() or not counter.isidentifier() or int(hour) > LAST_HOUR:
             raise ValueError(f"not a delta: {field!r}")
         return cls(int(hour), counter, subject)
 

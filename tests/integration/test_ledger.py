@@ -284,7 +284,51 @@ def test_counters_are_clamped_at_their_maximum_and_named(engine: Engine, caplog:
     assert not verify(Reads(engine)).ok
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {f"{HOUR}:hits:/a": MAX, f"{HOUR + 1}:hits:/a": MAX},
+        {f"{HOUR}:hits:/a": MAX, f"{HOUR}:hits:/b": MAX},
+        {f"{HOUR}:requests:": MAX, f"{HOUR + 1}:requests:": MAX},
+    ],
+    ids=["hours of a path", "paths of an hour", "requests"],
+)
+def test_amounts_whose_sum_no_column_holds_are_clamped_too(engine: Engine, fields: dict[str, int]) -> None:
+    raw = {field.encode(): str(amount).encode() for field, amount in fields.items()}
+    assert apply(engine, sort_out("g", raw)).new
+    assert letters(engine) == []
+    assert set(stored(engine).values()) <= {MAX}
+
+
+def test_an_hour_no_column_holds_is_set_aside_and_the_rest_lands(engine: Engine) -> None:
+    fields = {f"{HOUR}:hits:/good".encode(): b"2", b"2147483648:hits:/bad": b"1", b"9" * 30 + b":hits:/bad": b"1"}
+    assert apply(engine, sort_out("g", fields)) == Applied(True, paths=1, hits=2, errors=2)
+
+
 # When SQL cannot.
+
+
+UNWRITABLE_LEDGER = {
+    "sqlite": "CREATE TRIGGER no BEFORE INSERT ON pathhits_ledger BEGIN SELECT RAISE(ABORT, 'not now'); END",
+    "postgresql": "ALTER TABLE pathhits_ledger ADD COLUMN later INTEGER NOT NULL",
+    "mariadb": "ALTER TABLE pathhits_ledger ADD COLUMN later INTEGER UNIQUE NOT NULL CHECK (later > 1)",
+}
+
+
+def test_a_ledger_that_refuses_a_row_is_not_taken_for_one_that_has_it(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(UNWRITABLE_LEDGER[engine.dialect.name])
+    with pytest.raises(StoreUnavailable, match="they stay in Redis"):
+        apply(engine, contents("g", {"/a": 1}))
+
+
+def test_a_table_that_is_not_as_it_should_be_makes_no_dead_letters_of_good_rows(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE pathhits_path_hours RENAME COLUMN hits TO elsewhere")
+    with pytest.raises(StoreUnavailable, match="they stay in Redis"):
+        apply(engine, contents("g", {"/a": 1, "/b": 1}))
+    assert letters(engine) == []
+    assert stored(engine) == {}
 
 
 def test_a_deadlock_is_tried_eight_times_and_then_said(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

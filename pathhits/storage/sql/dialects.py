@@ -39,6 +39,11 @@ _RETRY_ERRNOS = {1205, 1213, 1020}
 _LOST_ERRNOS = {1040, 1053, 1927, 1021, 1114, 1290, 1836}
 #: SQLite calls these operational too; they are answers.
 _SQLITE_ANSWERS = ("no such ", "near ", "integer overflow", "too many ")
+#: PostgreSQL: the transaction cannot write; no table, column or right, wrong statement. No row is to blame for these.
+_UNABLE_SQLSTATES = ("25", "42")
+#: MariaDB: access denied (to the database, a table, a column), no column, syntax, no table, not supported.
+_UNABLE_ERRNOS = {1044, 1045, 1142, 1143, 1054, 1064, 1146, 1235}
+_UNABLE_ANSWERS = ("no such ", "near ")
 
 
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -141,6 +146,17 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(arguments[0], int):
         return 2000 <= arguments[0] < 3000 or arguments[0] in _LOST_ERRNOS
     return not str(arguments[0]).startswith(_SQLITE_ANSWERS)
+
+
+def refuses_rows(error: BaseException) -> bool:
+    """Whether the database refused what some row holds, so that the others may land without it."""
+    if not isinstance(error, DBAPIError) or is_retryable(error) or is_lost(error):
+        return False
+    original: Any = error.orig
+    if str(getattr(original, "sqlstate", None) or "").startswith(_UNABLE_SQLSTATES):
+        return False
+    reason = (getattr(original, "args", None) or ("",))[0]
+    return reason not in _UNABLE_ERRNOS and not str(reason).startswith(_UNABLE_ANSWERS)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

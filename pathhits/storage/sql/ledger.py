@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, insert, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from pathhits.core import labels
@@ -19,7 +19,7 @@ from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, upsert
+from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, refuses_rows, upsert
 from pathhits.storage.sql.migrate import missing_tables
 
 logger = logging.getLogger("pathhits")
@@ -91,24 +91,42 @@ class Ledger:
         for attempt in range(1, TRIES + 1):
             writer = _Writer(contents, visitors, careful)
             try:
-                with self._engine.connect() as connection, connection.begin():
-                    if not _claim(connection, contents.generation):
-                        # After a lost answer to our own COMMIT this is how we learn that it was heard.
-                        return heard.outcome() if heard else Applied(False)
-                    writer.write(connection)
-                return writer.outcome()
+                if self._written(writer, contents.generation):
+                    return writer.outcome()
+                # After a lost answer to our own COMMIT this is how we learn that it was heard.
+                return heard.outcome() if heard else Applied(False)
             except SQLAlchemyError as error:
                 if attempt == TRIES:
                     raise self._unavailable(error) from error
                 if is_retryable(error) or is_lost(error):
                     heard = writer if writer.complete else heard
                     self._sleep(min(FIRST_WAIT * 2**attempt, 1.0) * random.uniform(0.5, 1.0))  # jitter
-                elif careful or not isinstance(error, DBAPIError):
+                elif not isinstance(error, DBAPIError):
                     raise self._unavailable(error) from error
                 else:
                     self._raise_if_not_migrated(error)
+                    if careful or not refuses_rows(error):
+                        raise self._unavailable(error) from error
                     careful = True
         raise AssertionError("unreachable")
+
+    def _written(self, writer: _Writer, generation: str) -> bool:
+        """Claim the generation and write it in one transaction; False when the ledger has it already."""
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                _claim(connection, generation)
+                writer.write(connection)
+        except IntegrityError:
+            # Its key may be taken, or something else be refused: what is not in the ledger is never thrown away.
+            if self._has(generation):
+                return False
+            raise
+        return True
+
+    def _has(self, generation: str) -> bool:
+        taken = select(tables.ledger.c.generation).where(tables.ledger.c.generation == generation)
+        with self._engine.connect() as connection:
+            return connection.execute(taken).first() is not None
 
     def _raise_if_not_migrated(self, error: SQLAlchemyError) -> None:
         try:
@@ -124,14 +142,10 @@ class Ledger:
         return StoreUnavailable(f"SQL at {url} did not take the counts, they stay in Redis: {redact(reason)}")
 
 
-def _claim(connection: Connection, generation: str) -> bool:
-    """Write the ledger row; False when the generation is in the ledger already. Waits for one who is at it."""
+def _claim(connection: Connection, generation: str) -> None:
+    """Write the ledger row; IntegrityError when the generation is in the ledger already. Waits for one who is at it."""
     row = {"generation": generation, "applied_at": datetime.now(UTC), "seconds": 0.0}
-    try:
-        connection.execute(insert(tables.ledger).values(row))
-    except IntegrityError:
-        return False
-    return True
+    connection.execute(insert(tables.ledger).values(row))
 
 
 class _Writer:
@@ -179,7 +193,7 @@ class _Writer:
             with connection.begin_nested():
                 write(connection, rows)
         except DBAPIError as error:
-            if is_retryable(error) or is_lost(error):
+            if not refuses_rows(error):
                 raise
             if len(rows) > 1:
                 middle = len(rows) // 2
@@ -207,7 +221,7 @@ class _Writer:
         for key, label in keyed:
             days: dict[int, int] = {}
             for hour, n in paths[label].items():
-                days[hour // 24] = days.get(hour // 24, 0) + n
+                days[hour // 24] = min(days.get(hour // 24, 0) + n, tables.COUNTER_MAX)
             for day, n in days.items():
                 # A plain tuple equals the Sketch, and is made in a quarter of the time.
                 yield ids[key], day, n, seen.get((day, label), 0)  # type: ignore[call-overload]
@@ -255,8 +269,8 @@ class _Writer:
             update(tables.ledger)
             .where(tables.ledger.c.generation == self._contents.generation)
             .values(
-                hits=self._hits,
-                requests=requests,
+                hits=min(self._hits, tables.COUNTER_MAX),
+                requests=min(requests, tables.COUNTER_MAX),
                 paths=self._paths,
                 errors=len(self._letters),
                 seconds=time.monotonic() - self._started,

@@ -48,7 +48,11 @@ class Deadline:
             raise Overdue(f"{AT_ONCE} reads are still waiting for an answer")
         read = _Read(question, slots)
         thread = threading.Thread(target=read.run, name="pathhits-read", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            slots.release()
+            raise
         thread.join(self._seconds)
         if thread.is_alive():
             raise Overdue(f"no answer within {self._seconds:g} s")

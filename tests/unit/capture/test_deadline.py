@@ -29,6 +29,20 @@ def test_a_read_that_hangs_is_left_alone_at_the_deadline() -> None:
     release.set()
 
 
+def test_reads_for_which_there_is_no_thread_do_not_use_up_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline = Deadline(30.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_thread)
+        for _ in range(AT_ONCE):
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                deadline.ask(lambda: 1)
+    assert deadline.ask(lambda: 1) == 1
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_while_many_reads_hang_no_more_are_begun_and_afterwards_they_are() -> None:
     release = threading.Event()
     deadline = Deadline(0.01)

@@ -20,7 +20,7 @@ from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import DROPS, HITS, SITE, Delta, Sketch
 from pathhits.storage.redis.client import explain
-from pathhits.storage.redis.pending import PendingStore
+from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Reads, Stored, Window
 
 T = TypeVar("T")
@@ -219,10 +219,14 @@ class Stats:
         return found
 
     def _scan(self) -> dict[str, dict[Delta, int]]:
-        """All deltas of every live generation; fields that make no sense are left to the sync."""
-        return self._redis(
-            lambda: {identity: _parsed(self._pending.read(identity)) for identity in self._pending.live()}
-        )
+        """All deltas of every live generation; what makes no sense is left to the sync."""
+        return self._redis(lambda: {identity: self._deltas(identity) for identity in self._pending.live()})
+
+    def _deltas(self, generation: str) -> dict[Delta, int]:
+        try:
+            return _parsed(self._pending.read(generation))
+        except NotAGeneration:
+            return {}
 
     def _redis(self, ask: Callable[[], T]) -> T:
         try:

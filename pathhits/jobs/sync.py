@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import redis
 
@@ -17,7 +17,7 @@ from pathhits.core import labels
 from pathhits.errors import PathHitsError, StoreUnavailable
 from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Delta, Sketch
 from pathhits.storage.redis.client import explain
-from pathhits.storage.redis.pending import PendingStore
+from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.ledger import Applied, Contents, Ledger, Letter
 from pathhits.storage.sql.tables import COUNTER_MAX
 
@@ -53,7 +53,7 @@ def sync(pending: PendingStore, ledger: Ledger, *, force: bool = False) -> SyncR
     started = time.monotonic()
     try:
         with nullcontext(True) if force else pending.sync_lock() as mine:
-            applied = [_take_in(read, pending, ledger) for read in _read_ahead(pending)] if mine else []
+            applied = [_take_in(read, ledger) for read in _read_ahead(pending)] if mine else []
     except redis.RedisError as error:
         logger.error("sync failed: %s", type(error).__name__)
         raise StoreUnavailable(_where(pending, error)) from error
@@ -92,10 +92,18 @@ def sort_out(generation: str, fields: Mapping[bytes, bytes]) -> Contents:
     return contents
 
 
-def _read_ahead(pending: PendingStore) -> Iterator[tuple[Contents, dict[Sketch, int]]]:
+class _Read(NamedTuple):
+    """A generation as Redis has it, and what becomes of it there once SQL has taken it in."""
+
+    contents: Contents
+    visitors: Mapping[Sketch, int]
+    settle: Callable[[str], None]
+
+
+def _read_ahead(pending: PendingStore) -> Iterator[_Read]:
     """Seal, then read every generation; the next one is read while SQL takes in the one before."""
     with ThreadPoolExecutor(1, thread_name_prefix="pathhits-sync") as reader:
-        ahead: deque[Future[tuple[Contents, dict[Sketch, int]]]] = deque()
+        ahead: deque[Future[_Read]] = deque()
         for generation in pending.seal():
             ahead.append(reader.submit(_read, generation, pending))
             if len(ahead) > 1:
@@ -104,16 +112,19 @@ def _read_ahead(pending: PendingStore) -> Iterator[tuple[Contents, dict[Sketch, 
             yield ahead.popleft().result()
 
 
-def _read(generation: str, pending: PendingStore) -> tuple[Contents, dict[Sketch, int]]:
-    contents = sort_out(generation, pending.read(generation))
-    return contents, pending.visitors(_sketches(contents))
+def _read(generation: str, pending: PendingStore) -> _Read:
+    try:
+        contents = sort_out(generation, pending.read(generation))
+    except NotAGeneration as error:
+        letter = Letter(pending.keys.generation(generation), "", str(error))
+        return _Read(Contents(generation, letters=[letter]), {}, pending.set_aside)
+    return _Read(contents, pending.visitors(_sketches(contents)), pending.settle)
 
 
-def _take_in(read: tuple[Contents, dict[Sketch, int]], pending: PendingStore, ledger: Ledger) -> Applied:
-    contents, visitors = read
+def _take_in(read: _Read, ledger: Ledger) -> Applied:
     # An empty one was settled by another sync, or never added to.
-    applied = ledger.apply(contents, visitors) if contents else Applied(False)
-    pending.settle(contents.generation)
+    applied = ledger.apply(read.contents, read.visitors) if read.contents else Applied(False)
+    read.settle(read.contents.generation)
     return applied
 
 

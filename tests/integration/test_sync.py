@@ -140,6 +140,24 @@ def test_a_poison_field_in_redis_is_set_aside_and_the_rest_of_all_generations_la
     assert hits.pending.live() == []
 
 
+def test_a_generation_of_the_wrong_type_is_set_aside_unharmed_and_the_others_land(hits: PathHits) -> None:
+    count(hits, a=1)
+    (broken,) = hits.pending.seal()
+    key = hits.keys.generation(broken)
+    hits.redis.delete(key)
+    hits.redis.set(key, "something else")
+    count(hits, a=2)
+    assert (hits.hit_count("a"), hits.hit_count("a").partial) == (2, False)
+    assert [row.hits for row in hits.top_paths()] == [2]
+    report = hits.sync()
+    assert (report.batches, report.hits, report.errors) == (2, 2, 1)
+    assert hits.sync().batches == 0
+    assert hits.redis.get(key) == b"something else"
+    assert hits.verify().dead_letters == 1
+    assert hits.verify().ok
+    assert hits.pending.live() == []
+
+
 def test_visitors_of_a_synced_day_are_in_sql(hits: PathHits) -> None:
     app = hits.wsgi(page)
     for n in range(20):

@@ -43,6 +43,10 @@ class Pending:
     counts: tuple[int, ...]
 
 
+class NotAGeneration(Exception):
+    """The key of a generation holds something that is none; the message names it."""
+
+
 class PendingStore:
     """The counting side of Redis. Every method may raise `redis.RedisError`; none repeats by itself."""
 
@@ -94,8 +98,19 @@ class PendingStore:
         return [_text(identity) for identity in [*sealed, *([opened] if opened else [])]]
 
     def read(self, generation: str) -> dict[bytes, bytes]:
-        """All fields of a generation and their amounts, as Redis has them; empty when it is gone."""
+        """All fields of a generation and their amounts, as Redis has them; empty when it is gone.
+
+        Raises `NotAGeneration` when its key holds another type.
+        """
         key = self.keys.generation(generation)
+        try:
+            return self._read(key)
+        except redis.ResponseError as error:
+            if str(error).startswith("WRONGTYPE"):
+                raise NotAGeneration(f"{key} is no hash") from error
+            raise
+
+    def _read(self, key: str) -> dict[bytes, bytes]:
         while True:
             expected = self.client.hlen(key)
             fields: dict[bytes, bytes] = {}
@@ -111,6 +126,10 @@ class PendingStore:
             pipe.zrem(self.keys.sealed(), generation)
             pipe.unlink(self.keys.generation(generation), self.keys.generation_hours(generation))
             pipe.execute()
+
+    def set_aside(self, generation: str) -> None:
+        """Wait no longer for a generation that is none; what its key holds stays for a person to look at."""
+        self.client.zrem(self.keys.sealed(), generation)
 
     def snapshot(self, counters: Sequence[tuple[str, str]]) -> list[Pending]:
         """What every live generation holds of each ``(counter, subject)``, at one moment, without a scan."""

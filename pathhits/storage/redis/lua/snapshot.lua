@@ -3,7 +3,8 @@
 -- KEYS  1 open (hash: id, run_id)   2 sealed (zset of generation ids)
 -- ARGV  1 prefix of generation keys, then the "counter:subject" of each counter wanted
 -- Returns {id, {n, ...}, id, {n, ...}, ...}: the sum over all hours, in the order of ARGV.
--- Layout: <prefix><id> hash of "hour:counter:subject" to number; <prefix><id>:hours set of hours.
+-- Layout: <prefix><id> hash of "hour:counter:subject" to number; <prefix><id>:hours set of hours. A key of another type
+--       holds nothing.
 
 local prefix = ARGV[1]
 local ids = redis.call('ZRANGE', KEYS[2], 0, -1)
@@ -12,12 +13,12 @@ if open then ids[#ids + 1] = open end
 
 local answer = {}
 for _, id in ipairs(ids) do
-  local hours = redis.call('SMEMBERS', prefix .. id .. ':hours')
+  local hours = redis.pcall('SMEMBERS', prefix .. id .. ':hours')
   local sums = {}
   for i = 2, #ARGV do
     local sum = 0
     for _, hour in ipairs(hours) do
-      sum = sum + (tonumber(redis.call('HGET', prefix .. id, hour .. ':' .. ARGV[i])) or 0)
+      sum = sum + (tonumber(redis.pcall('HGET', prefix .. id, hour .. ':' .. ARGV[i])) or 0)
     end
     sums[i - 1] = sum
   end

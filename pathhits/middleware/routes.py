@@ -20,6 +20,8 @@ DEPTH = 20
 #: Endpoints and routers that are remembered; more than an app has, so that it ends.
 ENDPOINTS = 10_000
 ROUTERS = 16
+#: The end of the rule under which Bottle mounts an app of another framework, whose pages go by their paths.
+_BOTTLE_MOUNT = "<:re:.*>"
 
 
 def decoded(text: str) -> str:
@@ -51,7 +53,7 @@ def note_wsgi_route(exchange: Exchange, environ: Mapping[str, Any]) -> None:
         route = environ.get("bottle.route")
         if route is None:
             exchange.pattern = UNMATCHED
-        else:
+        elif not route.rule.endswith(_BOTTLE_MOUNT):
             mount = _mount_in(exchange, environ)
             exchange.name = route.name if not mount else None
             exchange.pattern = mount + route.rule
@@ -160,8 +162,21 @@ class AsgiRoutes:
     def __init__(self, app: object) -> None:
         self._own_root = getattr(_routed(app), "root_path", "")
         self._tables: dict[int, _Table] = {}
+        #: By the id of an endpoint that stands in one place of the outermost router: that, the router, and its size.
+        self._plain: dict[int, tuple[_Place, Any, int]] = {}
 
     def __call__(self, scope: Mapping[str, Any], exchange: Exchange) -> None:
+        known = self._plain.get(id(scope.get("endpoint")))
+        if known is not None and "app_root_path" not in scope:
+            place, router, size = known
+            if size == len(router.routes) and router is scope.get("router"):
+                exchange.pattern = place.pattern
+                if scope.get("root_path") != exchange.root:
+                    self._put_dispatcher_before(scope, exchange)
+                return
+        self._find(scope, exchange)
+
+    def _find(self, scope: Mapping[str, Any], exchange: Exchange) -> None:
         router = scope.get("router")
         if router is None or not hasattr(router, "routes"):
             self._without_router(scope, exchange)
@@ -176,6 +191,7 @@ class AsgiRoutes:
         places = self._table(router).of(endpoint)
         if len(places) == 1 and places[0].is_plain and "app_root_path" not in scope:
             exchange.pattern = places[0].pattern
+            self._remember(places[0], router)
         else:
             label = _first(places, scope, exchange)
             exchange.pattern = _unseen(scope, endpoint) if label is None else label
@@ -192,6 +208,12 @@ class AsgiRoutes:
             label = _first(self._table(router).places, scope, exchange)
             exchange.pattern = UNMATCHED if label is None else label
             self._put_dispatcher_before(scope, exchange)
+
+    def _remember(self, place: _Place, router: Any) -> None:
+        """Have the next request of this endpoint cost one look-up: most are routes of the outermost router."""
+        if len(self._plain) >= ENDPOINTS:
+            self._plain.clear()
+        self._plain[id(place.endpoint)] = (place, router, len(router.routes))
 
     def _table(self, router: Any) -> _Table:
         table = self._tables.get(id(router))

@@ -126,9 +126,10 @@ class _Visit:
         if self._token is None:
             return
         try:
-            exchange.status = response.status_code
+            status = exchange.status = response.status_code
             exchange.content_type = response.headers.get("Content-Type", "")
-            exchange.content_range = response.headers.get("Content-Range", "")
+            if status == 206:
+                exchange.content_range = response.headers.get("Content-Range", "")
             if response.streaming and not recorder.is_settled(exchange) and not _is_file(response):
                 _watch(response, exchange, recorder)
             else:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from pathhits.app import PathHits
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline
-from pathhits.capture.recorder import Entry
+from pathhits.capture.recorder import Noted
 from pathhits.core import labels
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
@@ -123,9 +123,11 @@ class MemorySink:
         """A sync may run ..."""
         return nullcontext(True)
 
-    def seal(self) -> list[str]:
+    def sealed(self) -> list[str]:
         """... and finds nothing to move: what was counted in memory stays there."""
         return []
+
+    seal = sealed
 
 
 class FixedSalts:
@@ -261,9 +263,9 @@ def _pathhits_of(app: Any) -> PathHits:
     return hits
 
 
-def _stamped(append: Callable[[Entry], None], clock: Clock) -> Callable[[Entry], None]:
+def _stamped(append: Callable[[Noted], None], clock: Clock) -> Callable[[Noted], None]:
     """``append``, with the moment of each entry taken from ``clock``."""
-    return lambda entry: append(Entry(clock.now.timestamp(), *entry[1:]))
+    return lambda entry: append((clock.now.timestamp(), *entry[1:]))  # type: ignore[arg-type]  # the same otherwise
 
 
 @contextmanager

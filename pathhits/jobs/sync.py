@@ -101,15 +101,19 @@ class _Read(NamedTuple):
 
 
 def _read_ahead(pending: PendingStore) -> Iterator[_Read]:
-    """Seal, then read every generation; the next one is read while SQL takes in the one before."""
+    """Read every generation, the next one while SQL takes in the one before.
+
+    The open one is sealed when those that waited are in SQL: while it is away, runs that fail do not pile up more.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="pathhits-sync") as reader:
-        ahead: deque[Future[_Read]] = deque()
-        for generation in pending.seal():
-            ahead.append(reader.submit(_read, generation, pending))
-            if len(ahead) > 1:
+        for find in (pending.sealed, pending.seal):
+            ahead: deque[Future[_Read]] = deque()
+            for generation in find():
+                ahead.append(reader.submit(_read, generation, pending))
+                if len(ahead) > 1:
+                    yield ahead.popleft().result()
+            while ahead:
                 yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def _read(generation: str, pending: PendingStore) -> _Read:

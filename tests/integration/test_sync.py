@@ -107,9 +107,13 @@ def test_with_sql_away_a_sync_deletes_nothing_and_the_next_moves_it_all(
     with pytest.raises(StoreUnavailable, match="they stay in Redis"):
         hits.sync()
     count(hits, a=4)
+    with pytest.raises(StoreUnavailable, match="they stay in Redis"):
+        hits.sync()
+    count(hits, a=5)
+    assert len(hits.pending.live()) == 2, "syncs that fail pile up no generations"
     server.start()
-    assert hits.sync().hits == 7
-    assert hits.stored_hit_count("a") == 7
+    assert hits.sync().hits == 12
+    assert hits.stored_hit_count("a") == 12
     hits.close(0.1)
 
 

@@ -89,6 +89,10 @@ class PendingStore:
         ids = self._seal(keys=[self.keys.open(), self.keys.sealed()], args=[int(time.time())])
         return [_text(identity) for identity in ids]
 
+    def sealed(self) -> list[str]:
+        """The ids of the generations that wait for SQL, the oldest first."""
+        return [_text(identity) for identity in self.client.zrange(self.keys.sealed(), 0, -1)]
+
     def live(self) -> list[str]:
         """The ids of all generations, sealed and open, at one moment."""
         with self.client.pipeline(transaction=True) as pipe:

@@ -24,6 +24,7 @@ class Judge:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._excluded = labels.compile_globs(settings.exclude)
+        self._excluded_types = tuple(kind.lower() for kind in settings.exclude_types)
         self._drop_bots = settings.bots == "drop"
         self._route: Callable[[str | None, str | None, str], tuple[str, bool]] = lru_cache(ROUTES)(self._label)
 
@@ -34,7 +35,7 @@ class Judge:
         if entry.path is not None:
             if entry.path.startswith(self._settings.exclude_prefixes):
                 return Reason.EXCLUDED
-            if entry.content_type.startswith(self._settings.exclude_types):
+            if entry.content_type.lower().startswith(self._excluded_types):
                 return Reason.EXCLUDED
             if entry.pattern == UNMATCHED and not entry.name:
                 return Reason.UNMATCHED

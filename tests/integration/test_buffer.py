@@ -241,6 +241,38 @@ def test_where_threads_do_not_run_a_later_hit_flushes(make: Make, monkeypatch: p
     assert by_name(hits, HITS)["/"] >= 4
 
 
+def test_where_no_thread_can_be_started_each_request_counts_once_all_the_same(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = make()
+    app = hits.wsgi(page)
+    with monkeypatch.context() as patched:
+        patched.setattr("pathhits.capture.buffer.threading.Thread.start", _no_thread)
+        request(app, "/page", BROWSER, "203.0.113.1")
+        request(app, "/page", BROWSER, "203.0.113.1")
+    assert hits.flush(20.0)
+    assert by_name(hits, HITS) == {"/page": 2}
+    assert by_name(hits, REQUESTS) == {"": 2}
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_content_types_are_excluded_however_their_case_is_written(make: Make) -> None:
+    hits = make(exclude_types="Image/,text/css")
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", environ["PATH_INFO"].removeprefix("/as/"))])
+        return [b""]
+
+    for kind in ("image/png", "IMAGE/PNG", "Text/CSS; charset=utf-8", "text/html"):
+        request(hits.wsgi(app), f"/as/{kind}", BROWSER, "203.0.113.1")
+    assert hits.flush(20.0)
+    assert by_name(hits, HITS) == {"/as/text/html": 1}
+    assert by_name(hits, DROPS) == {"excluded": 3}
+
+
 def test_threads_that_count_at_once_lose_nothing(make: Make) -> None:
     hits = make(flush_interval=0.01)
 

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from pathhits.app import PathHits
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline
-from pathhits.capture.recorder import Entry
+from pathhits.capture.recorder import Noted
 from pathhits.core import labels
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
@@ -263,9 +263,9 @@ def _pathhits_of(app: Any) -> PathHits:
     return hits
 
 
-def _stamped(append: Callable[[Entry], None], clock: Clock) -> Callable[[Entry], None]:
+def _stamped(append: Callable[[Noted], None], clock: Clock) -> Callable[[Noted], None]:
     """``append``, with the moment of each entry taken from ``clock``."""
-    return lambda entry: append(Entry(clock.now.timestamp(), *entry[1:]))
+    return lambda entry: append((clock.now.timestamp(), *entry[1:]))
 
 
 @contextmanager

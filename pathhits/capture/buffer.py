@@ -20,7 +20,7 @@ import redis
 from pathhits.capture.accumulator import Accumulator
 from pathhits.capture.guard import Guard
 from pathhits.capture.judge import Judge
-from pathhits.capture.recorder import Entry
+from pathhits.capture.recorder import Entry, EntryReader, Noted
 from pathhits.core.periods import hour_of
 from pathhits.core.statuses import Reason
 from pathhits.core.visitors import salt_period, secret_salt
@@ -63,6 +63,7 @@ class Buffer:
         self._salts = salts
         self._guard = guard
         self._judge = Judge(settings)
+        self._reader = EntryReader(settings, guard)
         self._late_after = max(LATE_INTERVALS * settings.flush_interval, 2.0)
         self._begin()
 
@@ -71,7 +72,7 @@ class Buffer:
         self._pid = os.getpid()
         self._client = secrets.token_hex(8)
         self._sequence = 0
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[Noted] = deque()
         self._accumulator = Accumulator(self._settings.max_labels, self._settings.buffer_size)
         self._in_flight: Batch | None = None
         self._first_run_id = ""
@@ -94,7 +95,7 @@ class Buffer:
 
     # The request side.
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: Noted) -> None:
         """Take one entry; costs a queue append, and starts the flusher when there is none."""
         if self._pid != os.getpid():
             self.after_fork()
@@ -217,7 +218,7 @@ class Buffer:
             self._accumulator.request(hour, amount)
             self._accumulator.drop(hour, Reason.OVERFLOW, amount)
         for number in range(1, len(self._entries) + 1):
-            entry = Entry(*self._entries.popleft())
+            entry = self._reader.read(self._entries.popleft())
             try:
                 salt = self._salt(entry, ask_for_salts)
             except LookupError:

@@ -20,23 +20,24 @@ class Exchange:
     that the app broke its response.
     """
 
-    __slots__ = (
-        "anonymous",
-        "content_range",
-        "content_type",
-        "failed",
-        "forwarded",
-        "gone",
-        "method",
-        "name",
-        "path",
-        "pattern",
-        "peer",
-        "purpose",
-        "root",
-        "status",
-        "user_agent",
-    )
+    # What the response has not said (yet). On the class, so that making an exchange costs nothing for them.
+    status: int = 0
+    content_type: str = ""
+    content_range: str = ""
+    name: str | None = None
+    pattern: str | None = None
+    failed: bool = False
+    gone: bool = False
+
+    # Of the request.
+    forwarded: str
+    purpose: str
+    anonymous: bool
+    method: str
+    path: str
+    root: str
+    peer: str
+    user_agent: str
 
     def __init__(
         self,
@@ -57,13 +58,6 @@ class Exchange:
         self.user_agent = user_agent
         self.purpose = purpose
         self.anonymous = anonymous
-        self.status = 0
-        self.content_type = ""
-        self.content_range = ""
-        self.name: str | None = None
-        self.pattern: str | None = None
-        self.failed = False
-        self.gone = False
 
     @property
     def under_way(self) -> bool:

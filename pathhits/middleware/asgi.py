@@ -26,6 +26,27 @@ _LAST = frozenset(("http.response.body", "http.response.pathsend", "http.respons
 _PURPOSE = frozenset(name.encode() for name in PURPOSE_HEADERS)
 
 
+class ScopeExchange(Exchange):
+    """An exchange that keeps the request's headers as the server gave them, and reads them when it is asked."""
+
+    def __init__(self, read: Callable[[Any, Exchange], None], headers: Any, scope: Scope) -> None:
+        self._read = read
+        self._headers = headers
+        self.method = scope["method"]
+        path: str = scope["path"]
+        self.path = path if path.isascii() else _path(scope)
+        self.root = _root(scope, path) if scope.get("root_path") else ""
+        client = scope.get("client")
+        self.peer = client[0] if client else ""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("forwarded", "user_agent", "purpose", "anonymous"):
+            raise AttributeError(name)
+        self.anonymous = False
+        self._read(self._headers, self)
+        return self.__dict__[name]
+
+
 class AsgiMiddleware:
     """Wraps an ASGI app; HTTP is counted, websockets pass, the end of the lifespan calls ``at_shutdown`` first."""
 
@@ -44,31 +65,21 @@ class AsgiMiddleware:
         self._record = recorder.record
         self._broken = recorder.broken
         self._proxy_header = proxy_header.lower().encode("latin-1")
-        self._opt_out = f"{opt_out_cookie}=".encode() if opt_out_cookie else b""
-        self._wanted = (
-            _PURPOSE | {b"user-agent", b"sec-gpc", self._proxy_header} | ({b"cookie"} if opt_out_cookie else set())
-        )
+        # Without a cookie's name: what is in no header.
+        self._opt_out = f"{opt_out_cookie}=".encode() if opt_out_cookie else b"\0"
         self._at_shutdown = at_shutdown
         self._has_lifespan = has_lifespan
         self._unlabelled = recorder.unlabelled
         self._note_route = note_route or AsgiRoutes(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
-        kind = scope["type"]
-        if kind == "http":
-            return await self._http(scope, receive, send)
-        if kind == "lifespan":
-            send = self._flushing(send)
-            if not self._has_lifespan:
-                return await _live(receive, send)
-        return await self.app(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        if scope["type"] != "http":
+            return await self._other(scope, receive, send)
         try:
             exchange = self._begun(scope)
         except Exception as error:
             self._broken(error)
-            return await self.app(scope, receive, send)
+            exchange = None
         if exchange is None:
             return await self.app(scope, receive, send)
         complete = False
@@ -81,86 +92,86 @@ class AsgiMiddleware:
 
         async def sent(message: Message) -> Any:
             nonlocal complete
-            kind = _type_of(message)
-            if kind == "http.response.start":
-                _note_response(exchange, message)
+            last = False
+            try:
+                kind = message["type"]
+                if kind == "http.response.start":
+                    _note_response(exchange, message)
+                elif not complete:
+                    last = kind in _LAST and not message.get("more_body")
+            except Exception:
+                # An app that breaks the protocol; its server is the one to say so.
+                pass
             try:
                 result = await send(message)
             except BaseException as error:
                 exchange.gone = exchange.gone or is_disconnect(error)
                 raise
-            if not complete and kind in _LAST and not message.get("more_body"):
+            if last:
                 # What the app does from here on (background tasks) is not part of the response any more.
                 complete = True
                 self._finish(scope, exchange)
             return result
 
         token = current.set(exchange)
+        failed = True
         try:
             result = await self.app(scope, received, sent)
-            exchange.failed = not exchange.gone
-            return result
         except (Exception, KeyboardInterrupt, SystemExit):
-            exchange.failed = not exchange.gone
+            raise
+        except BaseException:
+            # Cancelled, as a server does when the client has gone, is not failed.
+            failed = False
             raise
         finally:
-            # Cancelled, as a server does when the client has gone, is not failed.
             leave(token)
             if not complete:
+                exchange.failed = failed and not exchange.gone
                 self._finish(scope, exchange)
+        return result
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Websockets, the lifespan, and what else there may be."""
+        if scope["type"] == "lifespan":
+            send = self._flushing(send)
+            if not self._has_lifespan:
+                return await _live(receive, send)
+        return await self.app(scope, receive, send)
 
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
-        if exchange.method == "GET" and exchange.name is None and exchange.pattern is None:
-            self._noted_route(scope, exchange)
+        if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
+            try:
+                self._note_route(scope, exchange)
+            except Exception as error:
+                exchange.name = exchange.pattern = None
+                self._unlabelled(error)
         self._record(exchange)
-
-    def _noted_route(self, scope: Scope, exchange: Exchange) -> None:
-        try:
-            self._note_route(scope, exchange)
-        except Exception as error:
-            exchange.name = exchange.pattern = None
-            self._unlabelled(error)
 
     def _begun(self, scope: Scope) -> Exchange | None:
         """The exchange that begins here; None when a middleware further out counts it already."""
-        outer = scope.get(SCOPE_KEY)
-        if outer is not None and outer.under_way:
+        if SCOPE_KEY in scope and scope[SCOPE_KEY].under_way:
             return None
-        exchange = scope[SCOPE_KEY] = self._exchange(scope)
-        return exchange
-
-    def _exchange(self, scope: Scope) -> Exchange:
         headers = scope["headers"]
         if type(headers) is not list and iter(headers) is headers:
             headers = scope["headers"] = list(headers)
+        exchange = scope[SCOPE_KEY] = ScopeExchange(self._read, headers, scope)
+        return exchange
+
+    def _read(self, headers: Any, exchange: Exchange) -> None:
+        """Take from the request's headers what counting needs."""
         forwarded = user_agent = purpose = b""
-        anonymous = False
-        wanted = self._wanted
         for name, value in headers:
-            if name not in wanted:
-                continue
             if name == b"user-agent":
                 user_agent = value
             elif name == self._proxy_header:
                 forwarded = forwarded + b"," + value if forwarded else value
-            elif name == b"sec-gpc":
-                anonymous = anonymous or value == b"1"
-            elif name == b"cookie":
-                anonymous = anonymous or self._opt_out in value
-            else:
+            elif name in _PURPOSE:
                 purpose = purpose or value
-        client = scope.get("client")
-        path = _path(scope)
-        return Exchange(
-            scope["method"],
-            path,
-            client[0] or "" if client else "",
-            forwarded.decode("latin-1"),
-            user_agent.decode("latin-1"),
-            purpose.decode("latin-1"),
-            anonymous,
-            _root(scope, path),
-        )
+            elif (name == b"sec-gpc" and value == b"1") or (name == b"cookie" and self._opt_out in value):
+                exchange.anonymous = True
+        exchange.forwarded = forwarded.decode("latin-1")
+        exchange.user_agent = user_agent.decode("latin-1")
+        exchange.purpose = purpose.decode("latin-1")
 
     def _flushing(self, send: Send) -> Send:
         async def sent(message: Message) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from operator import itemgetter
 from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -16,10 +17,30 @@ ENVIRON_KEY = "pathhits.exchange"
 #: Reads the route a framework left in environ into the exchange.
 NoteRoute = Callable[[Exchange, WSGIEnvironment], None]
 
+#: What nearly every request has, fetched at once.
+_USUAL = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "REMOTE_ADDR", "HTTP_USER_AGENT")
+_usual = itemgetter(*_USUAL)
 #: Headers that few requests have, looked for at once.
 _SELDOM = ("HTTP_SEC_GPC", "HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_MOZ", "HTTP_X_PURPOSE")
 #: Bodies that hold all their pieces, and have no code that could fail.
 _UNFAILING = frozenset((list, tuple, bytes, str))
+
+
+class EnvironExchange(Exchange):
+    """An exchange that has taken the little it needs from an environ; its path is put together when asked for."""
+
+    info: str
+    forwarded = purpose = ""
+    anonymous = False
+
+    def __init__(self, seen: tuple[Any, ...]) -> None:
+        self.method, self.root, self.info, self.peer, self.user_agent = seen
+
+    def __getattr__(self, name: str) -> str:
+        if name != "path":
+            raise AttributeError(name)
+        self.path = (self.root or "") + decoded(self.info or "")
+        return self.path
 
 
 class EnvironReader:
@@ -30,27 +51,23 @@ class EnvironReader:
         # Without a cookie's name: what is in no header.
         self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else "\0"
 
-    def read(self, environ: WSGIEnvironment) -> Exchange:
+    def read(self, environ: WSGIEnvironment) -> EnvironExchange:
         """The exchange that begins with ``environ``."""
-        get = environ.get
-        root: str = get("SCRIPT_NAME") or ""
-        path: str = root + (get("PATH_INFO") or "")
-        if not path.isascii():
-            root, path = decoded(root), decoded(path)
-        purpose, anonymous = "", self._opt_out in get("HTTP_COOKIE", "")
+        try:
+            exchange = EnvironExchange(_usual(environ))
+        except KeyError:
+            exchange = EnvironExchange(tuple(environ.get(key, "") for key in _USUAL))
+        if exchange.root and not exchange.root.isascii():
+            exchange.root = decoded(exchange.root)
+        if self._proxy_key in environ:
+            exchange.forwarded = environ[self._proxy_key]
+        if "HTTP_COOKIE" in environ and self._opt_out in environ["HTTP_COOKIE"]:
+            exchange.anonymous = True
         if not environ.keys().isdisjoint(_SELDOM):
-            purpose = get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_MOZ") or get("HTTP_X_PURPOSE") or ""
-            anonymous = anonymous or get("HTTP_SEC_GPC") == "1"
-        return Exchange(
-            get("REQUEST_METHOD", ""),
-            path,
-            get("REMOTE_ADDR") or "",
-            get(self._proxy_key, ""),
-            get("HTTP_USER_AGENT", ""),
-            purpose,
-            anonymous,
-            root,
-        )
+            get = environ.get
+            exchange.anonymous = exchange.anonymous or get("HTTP_SEC_GPC") == "1"
+            exchange.purpose = next(filter(None, map(get, _SELDOM[1:])), "")
+        return exchange
 
 
 class WsgiMiddleware:
@@ -71,14 +88,13 @@ class WsgiMiddleware:
             exchange = self._begun(environ)
         except Exception as error:
             self._broken(error)
-            return self.app(environ, start_response)
+            exchange = None
         if exchange is None:
             return self.app(environ, self._noting(environ, start_response))
 
         def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
             write = start_response(*args, **named)
-            if _note_response(exchange, args, named) and exchange.name is None and exchange.pattern is None:
-                self._noted_route(exchange, environ)
+            self._noted(exchange, environ, args, named)
             return partial(_written, exchange, write)
 
         token = current.set(exchange)
@@ -90,18 +106,17 @@ class WsgiMiddleware:
             raise
         finally:
             leave(token)
-        return self._watched(body, exchange, environ)
+        try:
+            return self._watched(body, exchange, environ)
+        except Exception:
+            # A body that does not like to be looked at, or a bug of ours: it goes as it came.
+            self._record(exchange)
+            return body
 
     def _begun(self, environ: WSGIEnvironment) -> Exchange | None:
         """The exchange that begins here; None when a middleware further out counts it already."""
-        outer = environ.get(ENVIRON_KEY)
-        if outer is not None and outer.under_way:
-            return None
         exchange = self._read(environ)
-        outer = current.get()
-        if outer is not None and outer.under_way and outer.path == exchange.path:
-            # An ASGI app made this environ for the same request, and hands it to a WSGI app inside.
-            environ[ENVIRON_KEY] = outer
+        if (ENVIRON_KEY in environ or current.get() is not None) and _is_counted(exchange, environ):
             return None
         environ[ENVIRON_KEY] = exchange
         return exchange
@@ -117,6 +132,28 @@ class WsgiMiddleware:
 
         return cast(StartResponse, started)
 
+    def _noted(self, exchange: Exchange, environ: WSGIEnvironment, args: Any, named: dict[str, Any]) -> None:
+        """Read what counting needs while the app still stands: afterwards its request context is gone.
+
+        ``args`` and ``named`` are what start_response took, and the server has accepted them.
+        """
+        try:
+            if named or len(args) > 2:
+                args = (*args, *named.values())
+                exchange.content_type = exchange.content_range = ""
+            status, headers = args[0], args[1]
+            exchange.status = 200 if status == "200 OK" else int(status[:3])
+            if exchange.method == "GET":
+                if type(headers) is list and headers and headers[0][0] == "Content-Type" and exchange.status != 206:
+                    exchange.content_type = headers[0][1]
+                else:
+                    _note_headers(exchange, headers)
+        except Exception:
+            # Only an app that breaks the protocol gets here; its server is the one to say so.
+            pass
+        if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
+            self._noted_route(exchange, environ)
+
     def _noted_route(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
         try:
             self.note_route(exchange, environ)
@@ -127,56 +164,48 @@ class WsgiMiddleware:
     def _watched(self, body: Iterable[bytes], exchange: Exchange, environ: WSGIEnvironment) -> Iterable[bytes]:
         """The body itself where nothing of the app can fail any more, else the body with an eye on it."""
         kind = type(body)
-        try:
-            if (
-                kind in _UNFAILING
-                or exchange.method != "GET"
-                or exchange.status not in self._open_statuses
-                or ("wsgi.file_wrapper" in environ and _is_file(body, environ["wsgi.file_wrapper"]))
-            ):
-                self._record(exchange)
-                return body
-            if hasattr(kind, "__len__"):
-                return _SizedBody(body, exchange, self._record)
-            if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
-                # Either a token that means something to the server (gunicorn has one), or a bug.
-                exchange.failed = True
-                self._record(exchange)
-                return body
-        except Exception:
-            # A body that does not like to be looked at, or a bug of ours: it goes as it came.
+        if (
+            kind in _UNFAILING
+            or exchange.method != "GET"
+            or exchange.status not in self._open_statuses
+            or (kind.__name__ == "ClosingIterator" and _is_whole(body))
+            or ("wsgi.file_wrapper" in environ and _is_file(body, environ["wsgi.file_wrapper"]))
+        ):
+            self._record(exchange)
+            return body
+        if hasattr(kind, "__len__"):
+            return _SizedBody(body, exchange, self._record)
+        if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
+            # Either a token that means something to the server (gunicorn has one), or a bug.
+            exchange.failed = True
             self._record(exchange)
             return body
         return _Body(body, exchange, self._record)
 
 
-def _note_response(exchange: Exchange, args: Any, named: dict[str, Any]) -> bool:
-    """Read what counting needs of ``args`` and ``named``: what start_response took, and the server has accepted.
+def _is_counted(exchange: Exchange, environ: WSGIEnvironment) -> bool:
+    """Whether a middleware further out counts this request; its exchange is then the one in ``environ``."""
+    outer = environ.get(ENVIRON_KEY)
+    if outer is not None and outer.under_way:
+        return True
+    outer = current.get()
+    if outer is not None and outer.under_way and outer.path == exchange.path:
+        # An ASGI app made this environ for the same request, and hands it to a WSGI app inside.
+        environ[ENVIRON_KEY] = outer
+        return True
+    return False
 
-    Returns whether its route is needed too.
-    """
-    try:
-        if named:
-            args = (*args, *named.values())
-        status = args[0]
-        code = exchange.status = 200 if status == "200 OK" else int(status[:3])
-        if exchange.method != "GET":
-            return False
-        headers = args[1]
-        if type(headers) is list or iter(headers) is not headers:
-            exchange.content_type = exchange.content_range = ""
-            for name, value in headers:
-                size = len(name)
-                if size == 12 and name.lower() == "content-type":
-                    exchange.content_type = value
-                    if code != 206:
-                        break
-                elif size == 13 and name.lower() == "content-range":
-                    exchange.content_range = value
-    except Exception:
-        # Only an app that breaks the protocol gets here; its server is the one to say so.
-        return exchange.method == "GET"
-    return True
+
+def _note_headers(exchange: Exchange, headers: Any) -> None:
+    """Look for the two headers that matter; what can be read once is the server's to read."""
+    if type(headers) is not list and iter(headers) is headers:
+        return
+    for name, value in headers:
+        size = len(name)
+        if size == 12 and name.lower() == "content-type":
+            exchange.content_type = value
+        elif size == 13 and name.lower() == "content-range":
+            exchange.content_range = value
 
 
 def _written(exchange: Exchange, write: Callable[[bytes], object], data: bytes) -> object:
@@ -194,6 +223,24 @@ def _is_file(body: object, wrapper: object) -> bool:
         return isinstance(body, wrapper)
     # uWSGI's function returns the file itself, mod_wsgi's an object with the file as ``filelike``.
     return wrapper is not None and (hasattr(body, "read") or hasattr(body, "filelike"))
+
+
+def _is_whole(body: Any) -> bool:
+    """Whether werkzeug made this body of bytes it holds in memory, as it does for what most views return.
+
+    Its `ClosingIterator` closes the generator over the response's pieces, then the response. Both are private; where
+    they are not as expected, the body is watched like any other.
+    """
+    try:
+        pieces, response = [callback.__self__ for callback in body._callbacks]
+        return (
+            pieces.__name__ == "_iter_encoded"
+            and type(response.response) is list
+            and len(response.response) == 1
+            and type(response.response[0]) is bytes
+        )
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 class _Body:

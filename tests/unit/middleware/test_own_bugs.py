@@ -36,12 +36,12 @@ def _guard(count: Count, patch: pytest.MonkeyPatch) -> None:
 
 def _judging(count: Count, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recorder_module, "starts_at_zero", _bug)
-    patch.setattr(count.recorder, "_count_statuses", None)
+    patch.setattr(count.buffer._reader, "_count_statuses", None)
 
 
 def _exchange(count: Count, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(wsgi, "Exchange", _bug)
-    patch.setattr(asgi, "Exchange", _bug)
+    patch.setattr(wsgi, "EnvironExchange", _bug)
+    patch.setattr(asgi, "ScopeExchange", _bug)
 
 
 def _route(count: Count, patch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def _route(count: Count, patch: pytest.MonkeyPatch) -> None:
 
 
 def _look(count: Count, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(wsgi, "_is_file", _bug)
+    patch.setattr(wsgi.WsgiMiddleware, "_watched", _bug)
     patch.setattr(asgi, "is_disconnect", lambda error: False)
 
 

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from pathhits.app import load
 from pathhits.errors import PathHitsError
 from pathhits.jobs.worker import run_both, run_clock, run_worker
 from pathhits.settings import Settings
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for talkative in ("rq.worker", "alembic"):  # four lines a job otherwise
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
-        return _run(options, Settings.from_env())
+        return _run(options, load().settings)
     except PathHitsError as error:
         sys.stderr.write(f"worker.py: {error}\n")
         return 2

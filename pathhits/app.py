@@ -20,6 +20,7 @@ from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.guard import Guard
 from pathhits.capture.recorder import Recorder
+from pathhits.core.counts import Count
 from pathhits.errors import PathHitsError, SettingsError
 from pathhits.middleware.asgi import AsgiApp, AsgiMiddleware
 from pathhits.middleware.wsgi import WsgiMiddleware
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
-    from pathhits.stats import Count, Metric, PathRow, Point, Stats
+    from pathhits.stats import Metric, PathRow, Point, Stats
     from pathhits.storage.sql.reads import Reads
 
 #: Seconds that the end of an ASGI app's lifespan may spend on the last flush.
@@ -272,8 +273,6 @@ class PathHits:
         return count
 
     def _last_known(self, label: str) -> Count:
-        from pathhits.stats import Count
-
         with self._last_counts_lock:
             known = self._last_counts.get(label)
         return Count(known.stored, known.pending, partial=True) if known else Count(0, 0, partial=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -65,6 +66,9 @@ def main(arguments: Sequence[str] | None = None, hits: PathHits | None = None, p
 
     ``hits`` is the object to ask; None takes the one of PATHHITS_APP, else one made from the environment.
     """
+    if os.getcwd() not in sys.path:
+        # Where gunicorn, flask and uvicorn look for an app, its PATHHITS_APP is found by a console script too.
+        sys.path.insert(0, os.getcwd())
     group.main(args=arguments, obj=hits, prog_name=prog_name)
 
 

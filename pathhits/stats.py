@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
 import redis
 
 from pathhits.core import labels
+from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import DROPS, HITS, SITE, Delta, Sketch
@@ -30,19 +31,6 @@ Metric = Literal["hits", "requests", "visitors"]
 PENDING_LABELS = 20_000
 #: UTC days whose sketches may still be in Redis.
 LIVE_DAYS = 4
-
-
-class Count(int):
-    """A number of hits with its parts; ``partial`` when Redis or SQL did not answer and its part is missing."""
-
-    stored: int
-    pending: int
-    partial: bool
-
-    def __new__(cls, stored: int, pending: int, *, partial: bool = False) -> Self:
-        self = super().__new__(cls, stored + pending)
-        self.stored, self.pending, self.partial = stored, pending, partial
-        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,7 @@ def run_both(
     worker = Child("worker", lambda: run_worker(settings, allowed, burst=burst))
     clock = Child("clock", lambda: run_clock(settings, tuple(table)))
     try:
+        worker.keep()
         while not stop.asked:
             clock.keep()
             if burst and worker.ended():

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from pathhits import PathHits
+from pathhits.core.counts import Count
 from pathhits.core.periods import hour_start
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Batch, Delta, Sketch
-from pathhits.stats import Count
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.reads import Window
 from tests.servers.redis import RedisServer

@@ -11,9 +11,10 @@ import pytest
 import pathhits
 from pathhits import PathHits, Settings
 from pathhits.cli import group
+from pathhits.core.counts import Count
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import VerifyReport
-from pathhits.stats import Count, PathRow, Point
+from pathhits.stats import PathRow, Point
 
 HEAVY = (
     "alembic", "asgiref", "click", "django", "fastapi", "flask", "gunicorn", "redis", "rich", "rq", "rq_scheduler",
@@ -132,3 +133,9 @@ def test_the_public_methods_say_what_they_do() -> None:
     public = [name for name in vars(PathHits) if not name.startswith("_")]
     undocumented = [name for name in public if not inspect.getdoc(getattr(PathHits, name))]
     assert not undocumented
+
+
+def test_a_count_that_is_not_known_in_time_waits_for_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    hits = PathHits(Settings())
+    monkeypatch.setitem(sys.modules, "pathhits.stats", None)  # an import of it fails at once
+    assert hits.hit_count("/").partial

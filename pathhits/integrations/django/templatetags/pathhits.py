@@ -11,7 +11,7 @@ from pathhits.integrations.django.configured import hits
 from pathhits.integrations.django.labels import label_of
 
 if TYPE_CHECKING:
-    from pathhits.stats import Count
+    from pathhits.core.counts import Count
 
 register = template.Library()
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from flask import Blueprint, Flask, Response, abort, redirect
-from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -467,20 +466,21 @@ def test_what_is_not_enabled_leaves_the_app_alone() -> None:
     assert Client(app).get("/about").status_code == 200
 
 
+@pytest.mark.parametrize("wrap", [init_app, wsgi_only, behind_a_new_environ])
 def test_a_bug_in_reading_the_route_reaches_the_log_and_not_the_visitor(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    wrap: Wrap, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def wrong(*args: object, **named: object) -> ResponseReturnValue:
+    def wrong(*args: object, **named: object) -> None:
         raise ValueError("our own bug")
 
-    monkeypatch.setattr("pathhits.integrations.flask.note_rule", wrong)
-    monkeypatch.setattr("pathhits.middleware.routes.note_rule", wrong)
+    for name in ("integrations.flask._note_route", "integrations.flask.note_rule", "middleware.routes.note_rule"):
+        monkeypatch.setattr(f"pathhits.{name}", wrong)
     hits = PathHits()
-    app = init_app(hits, make_shop())
+    app = wrap(hits, make_shop())
     with counting(hits) as counted:
         response = Client(app).get("/p/1", headers={"User-Agent": AGENT})
         assert (response.status_code, response.text) == (200, "a page {'id': 1}")
         response.close()
         assert counted.labels() == {"/p/{int}": 1}
-    assert hits.guard.failures["internal"] == 1
+    assert hits.guard.failures["internal"] >= 1
     assert "internal" in caplog.text

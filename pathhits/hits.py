@@ -22,6 +22,8 @@ VIEWS = "views"
 REFUSALS = "refusals"
 #: The label of what came after `Settings.max_labels` distinct labels.
 OTHER = "(other)"
+#: Sets the sketches of items apart from those of labels.
+ITEM_MARK = "\x1f"
 #: The subject under which the visitors of the whole site are sketched.
 SITE = ""
 
@@ -67,6 +69,11 @@ class Sketch(NamedTuple):
 
     day: int
     label: str
+
+
+def item_sketch(day: int, item: str) -> Sketch:
+    """The visitors of one item on one UTC day; no label is like its name, as labels hold no control characters."""
+    return Sketch(day, f"{ITEM_MARK}{item}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ from pathhits.core import labels
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
 from pathhits.errors import PathHitsError, SettingsError
-from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Batch, Delta, Sketch
+from pathhits.hits import DROPS, HITS, ITEM_MARK, REQUESTS, SITE, Batch, Delta, Sketch
 from pathhits.settings import Settings
 from pathhits.stats import Stats
 from pathhits.storage.redis.pending import Added, Pending, PendingStore
 from pathhits.storage.sql.reads import Reads, Window
+from pathhits.storage.sql.tables import ITEMS, Family
 
 __all__ = ["Clock", "Counted", "FixedSalts", "MemorySink", "assert_counted", "assert_dropped", "counting"]
 
@@ -146,8 +147,9 @@ class _NothingStored(Reads):
     def site_visitors(self, window: Window) -> dict[int, int]:
         return self._days(SITE, window)
 
-    def path_visitors(self, wanted: Iterable[str], window: Window) -> dict[str, dict[int, int]]:
-        return {label: self._days(label, window) for label in wanted}
+    def visitors(self, family: Family, wanted: Iterable[str], window: Window) -> dict[str, dict[int, int]]:
+        mark = ITEM_MARK if family is ITEMS else ""
+        return {name: self._days(mark + name, window) for name in wanted}
 
     def _days(self, label: str, window: Window) -> dict[int, int]:
         held = {sketch.day: len(seen) for sketch, seen in self._sink.seen.items() if sketch.label == label}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
+from typing import Any
 
 #: Headers whose value says that a browser fetches ahead of a visitor who may never look.
 PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
@@ -17,7 +19,7 @@ class Exchange:
     ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app, and which is no part
     of a label. ``peer`` is the address of the connection, ``forwarded`` the proxy header; they stay in this process:
     what leaves it is the label and a keyed hash. ``gone`` says that the client went away before the end, ``failed``
-    that the app broke its response.
+    that the app broke its response. ``params`` are what the route took out of the path.
     """
 
     __slots__ = (
@@ -29,6 +31,7 @@ class Exchange:
         "gone",
         "method",
         "name",
+        "params",
         "path",
         "pattern",
         "peer",
@@ -62,6 +65,7 @@ class Exchange:
         self.content_range = ""
         self.name: str | None = None
         self.pattern: str | None = None
+        self.params: Mapping[str, Any] | None = None
         self.failed = False
         self.gone = False
 

@@ -112,6 +112,7 @@ class AsgiMiddleware:
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
         if exchange.method == "GET" and exchange.name is None and exchange.pattern is None:
             self._noted_route(scope, exchange)
+        exchange.params = scope.get("path_params")
         self._record(exchange)
 
     def _noted_route(self, scope: Scope, exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 import redis
 
-from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, View
+from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, View, item_sketch
 from pathhits.storage.redis.keys import CLIENT_TTL, SKETCH_TTL, SYNC_LOCK_TTL, Keys
 from pathhits.storage.redis.rules import arguments
 from pathhits.storage.redis.scripts import script
@@ -89,7 +89,7 @@ class PendingStore:
         """Where a view goes when it counts, and when it does not."""
         hour = int(view.moment // 3_600)
         counted, refused = Delta(hour, VIEWS, view.item), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
-        sketch = self.keys.sketch(Sketch(hour // 24, view.item))
+        sketch = self.keys.sketch(item_sketch(hour // 24, view.item))
         return hour, counted.field(), refused.field(), sketch, "" if view.visitor is None else view.visitor
 
     def seal(self) -> list[str]:

@@ -32,8 +32,10 @@ end
 
 local function refusal(prefix, view, keys)
   if view.cooldown > 0 then
-    local last = look_up(prefix, view, keys.cooldown, 'GET')
-    if last and math.abs(view.moment - tonumber(last)) < view.cooldown then return 'cooldown' end
+    local last = tonumber(look_up(prefix, view, keys.cooldown, 'GET') or view.moment - view.cooldown)
+    if math.abs(view.moment - last) < view.cooldown then return 'cooldown' end
+    -- A view that comes late does not shorten the wait after a later one.
+    view.last = math.max(view.moment, last)
   end
   if view.once_per_day and look_up(prefix, view, keys.viewed, 'GET') then return 'already_today' end
   if view.per_session > 0 then
@@ -51,7 +53,7 @@ end
 
 local function record(prefix, view, keys)
   local function key(name) return prefix .. string.format(keys[name], view.viewers[1]) end
-  if view.cooldown > 0 then redis.call('SET', key('cooldown'), view.moment, 'EX', view.cooldown) end
+  if view.cooldown > 0 then redis.call('SET', key('cooldown'), view.last, 'EX', view.cooldown) end
   if view.once_per_day then redis.call('SET', key('viewed'), 1, 'EX', TWO_DAYS) end
   if view.per_session > 0 then
     redis.call('HSET', key('session'), 'start', view.begun or view.moment, 'views', (view.seen or 0) + 1)

@@ -11,7 +11,7 @@ from flask_migrate import Migrate
 from sqlalchemy.engine import make_url
 
 from demo_app import counts, formats, models, pages
-from pathhits import PathHits
+from pathhits import PathHits, Rules
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 #: No page of the shop asks another host for anything or runs a script.
@@ -36,6 +36,7 @@ def create_app(hits: PathHits | None = None) -> Flask:
     pages.register(app)
     app.after_request(_seal)
     hits.init_app(app)
+    hits.register_item("product", route="product_detail", id="slug", rules=Rules.antispam())
     return app
 
 

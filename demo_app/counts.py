@@ -1,13 +1,18 @@
-"""Reading counts: what pathhits knows about the page a visitor is on, put into words for the foot of the page."""
+"""Reading counts: what pathhits knows about the page a visitor is on and the products it shows, put into words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, request
 
+from demo_app.models import Product
 from pathhits import PathHits
+
+if TYPE_CHECKING:
+    from pathhits.core.counts import Count
 
 #: All products share one route, hence one label and one count.
 SUBJECTS = {"product_detail": "The product pages together have been viewed"}
@@ -42,9 +47,16 @@ def page_count(hits: PathHits, label: str | None) -> PageCount:
 
 
 def register(app: Flask, hits: PathHits) -> None:
-    """Give each template the count of the page it draws, from the first page on."""
+    """Give each template the count of the page it draws, and a way to ask for those of products, from the start."""
     hits.warm_up()
     app.context_processor(_for_this_page)
+    app.add_template_global(views_of)
+
+
+def views_of(products: Iterable[Product]) -> Mapping[str, Count]:
+    """The views of each product by its slug, all read at once; a count is ``partial`` when it is not known."""
+    hits: PathHits = current_app.extensions["pathhits"]
+    return hits.view_counts("product", [product.slug for product in products])
 
 
 def _for_this_page() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathhits.app import PathHits
+    from pathhits.core.rules import Rules, Verdict
     from pathhits.errors import NotMigrated, PathHitsError, SettingsError, StoreUnavailable
     from pathhits.settings import Settings
 
@@ -15,9 +16,11 @@ __all__ = [
     "NotMigrated",
     "PathHits",
     "PathHitsError",
+    "Rules",
     "Settings",
     "SettingsError",
     "StoreUnavailable",
+    "Verdict",
     "__version__",
 ]
 
@@ -27,6 +30,8 @@ _HOMES = {
     "PathHitsError": "pathhits.errors",
     "SettingsError": "pathhits.errors",
     "StoreUnavailable": "pathhits.errors",
+    "Verdict": "pathhits.core.rules",
+    "Rules": "pathhits.core.rules",
     "Settings": "pathhits.settings",
 }
 

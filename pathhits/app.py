@@ -7,7 +7,7 @@ import importlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,15 +19,20 @@ from pathhits.capture import shutdown
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.guard import Guard
+from pathhits.capture.items import Items
 from pathhits.capture.recorder import Recorder
+from pathhits.capture.viewing import Viewing
 from pathhits.core.counts import Count
+from pathhits.core.rules import Refusal, Rules, Verdict
 from pathhits.errors import PathHitsError, SettingsError
+from pathhits.hits import ITEM_MARK
 from pathhits.middleware.asgi import AsgiApp, AsgiMiddleware
 from pathhits.middleware.wsgi import WsgiMiddleware
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import Keys
 from pathhits.storage.redis.pending import PendingStore
+from pathhits.storage.redis.rules import RuleStore
 from pathhits.storage.redis.salts import SaltStore
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
-    from pathhits.stats import Metric, PathRow, Point, Stats
+    from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats
     from pathhits.storage.sql.reads import Reads
 
 #: Seconds that the end of an ASGI app's lifespan may spend on the last flush.
@@ -94,6 +99,43 @@ class PathHits:
         """Count the requests of a Flask app; it is then ``app.extensions["pathhits"]``."""
         # An adapter is a layer above: it is found by name, and Flask is imported only by those who have it.
         importlib.import_module("pathhits.integrations.flask").init_app(self, app)
+
+    def register_item(self, item_type: str, *, route: str = "", id: str = "", rules: Rules | None = None) -> None:
+        """Declare what is an item: a hit on ``route`` may be a view of the one that its parameter ``id`` names.
+
+        ``route`` is a route's name or pattern as it is counted, "" for a type whose views only `track_view` counts.
+        ``rules`` say which hits are views, by default all. Raises `SettingsError` for a type or route that is taken.
+        """
+        if bool(route) != bool(id):
+            raise SettingsError(f"register_item({item_type!r}): give route and id together, or neither")
+        self.items.register(item_type, route, id, rules or Rules.none())
+
+    def track_view(
+        self,
+        item_type: str,
+        item_id: object,
+        *,
+        ip: str | None = None,
+        user_agent: str | None = None,
+        user_id: object | None = None,
+    ) -> Verdict:
+        """Count a view of an item when its rules allow it; truthy when counted, else with a reason. Never raises.
+
+        Inside a request that is counted, address and agent are known; else give them. ``user_id`` makes the rules
+        look at the user instead of the visitor; it is stored keyed. One round trip to Redis within
+        `Settings.request_deadline`; where that is not enough the reason is ``unavailable``, and it is judged later.
+        """
+        if not self.settings.enabled:
+            return Verdict(Refusal.UNAVAILABLE)
+        try:
+            return self.viewing.track(item_type, item_id, ip, user_agent, user_id)
+        except Exception as error:
+            self.guard.failed("internal", error)
+            return Verdict(Refusal.UNAVAILABLE)
+
+    async def atrack_view(self, item_type: str, item_id: object, **whose: Any) -> Verdict:
+        """`track_view` for async code: it does not hold up the event loop."""
+        return await asyncio.to_thread(self.track_view, item_type, item_id, **whose)
 
     def track_hit(self, label: str) -> None:
         """Count one hit under ``label``; never raises, never blocks. Inside a request it is that visitor's hit."""
@@ -153,15 +195,7 @@ class PathHits:
     def hit_counts(self, labels: Iterable[str]) -> dict[str, Count]:
         """All hits of each label, in one Redis call and one SQL statement; a partial one is the last that was known."""
         wanted = list(dict.fromkeys(labels))
-        try:
-            counts = self._deadline.ask(lambda: self.stats.hit_counts(wanted))
-        except (PathHitsError, Overdue) as error:
-            self.guard.failed("a count could not be read in time", error)
-            return {label: self._last_known(label) for label in wanted}
-        except Exception as error:
-            self.guard.failed("internal", error)
-            return {label: self._last_known(label) for label in wanted}
-        return {label: self._best(label, count) for label, count in counts.items()}
+        return self._in_time("", wanted, lambda: self.stats.hit_counts(wanted))
 
     def stored_hit_count(self, label: str) -> int:
         """The part of `hit_count` that is in SQL."""
@@ -170,6 +204,40 @@ class PathHits:
     def pending_hit_count(self, label: str) -> int:
         """The part of `hit_count` that is in Redis and not yet in SQL."""
         return self.hit_count(label).pending
+
+    def view_count(self, item_type: str, item_id: object) -> Count:
+        """All views of an item, stored + pending; else as `hit_count`."""
+        return self.view_counts(item_type, [item_id])[str(item_id)]
+
+    def view_counts(self, item_type: str, ids: Iterable[object]) -> dict[str, Count]:
+        """All views of each item, by its id as text; one Redis call and one SQL statement."""
+        wanted = list(dict.fromkeys(str(one) for one in ids))
+        return self._in_time(f"{ITEM_MARK}{item_type}:", wanted, lambda: self.stats.view_counts(item_type, wanted))
+
+    def stored_view_count(self, item_type: str, item_id: object) -> int:
+        """The part of `view_count` that is in SQL."""
+        return self.view_count(item_type, item_id).stored
+
+    def pending_view_count(self, item_type: str, item_id: object) -> int:
+        """The part of `view_count` that is in Redis and not yet in SQL."""
+        return self.view_count(item_type, item_id).pending
+
+    def top_items(
+        self, item_type: str, since: datetime | None = None, until: datetime | None = None, limit: int = 10
+    ) -> list[ItemRow]:
+        """The items of a type with the most views between two aware datetimes; see `Stats.top_items`."""
+        return self.stats.top_items(item_type, since, until, limit)
+
+    def rule_stats(self) -> dict[str, Any]:
+        """The limits in force by item type, the live keys of the rules, and refusals by ``type:reason``.
+
+        Counting live keys scans all of Redis: for a person who looks, not for a page.
+        """
+        return {
+            "limits": {declared.name: declared.rules.limits._asdict() for declared in self.items},
+            "live_keys": self.court.live_keys(),
+            "refusals": self.stats.refusals(),
+        }
 
     def top_paths(self, since: datetime | None = None, until: datetime | None = None, limit: int = 10) -> list[PathRow]:
         """The labels with the most hits between two aware datetimes; see `Stats.top_paths`."""
@@ -183,9 +251,10 @@ class PathHits:
         by: By = "hour",
         tz: str = "UTC",
         label: str | None = None,
+        item: tuple[str, object] | None = None,
     ) -> list[Point]:
         """One number a step in a time zone; see `Stats.series`."""
-        return self.stats.series(metric, since, until, by, tz, label)
+        return self.stats.series(metric, since, until, by, tz, label, item)
 
     def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
         """Requests seen and not counted, by reason, stored + pending."""
@@ -217,9 +286,27 @@ class PathHits:
     @cached_property
     def buffer(self) -> Buffer:
         """The buffer of this process; flushed when the process ends."""
-        buffer = Buffer(self.settings, self.pending, SaltStore(self.redis, self.keys), self.guard)
+        salts = SaltStore(self.redis, self.keys)
+        buffer = Buffer(self.settings, self.pending, salts, self.guard, self.items)
         shutdown.watch(buffer)
         return buffer
+
+    @cached_property
+    def items(self) -> Items:
+        """What the app has declared to be items."""
+        return Items()
+
+    @cached_property
+    def court(self) -> RuleStore:
+        """The rules' side of Redis."""
+        return RuleStore(self.redis, self.keys)
+
+    @cached_property
+    def viewing(self) -> Viewing:
+        """The explicit way to count views."""
+        shutdown.flush_on_sigterm()
+        drop_bots = self.settings.bots == "drop"
+        return Viewing(self.items, self.buffer, self.court, self._deadline, self.guard, drop_bots)
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -262,19 +349,31 @@ class PathHits:
             # Not asyncio (trio), or its threads are gone: flush here, nobody is served any more.
             self.buffer.close(LIFESPAN_FLUSH)
 
-    def _best(self, label: str, count: Count) -> Count:
+    def _in_time(self, prefix: str, wanted: Iterable[str], ask: Callable[[], dict[str, Count]]) -> dict[str, Count]:
+        """The counts that ``ask`` reads, or the last known ones, which are remembered under ``prefix`` and name."""
+        try:
+            counts = self._deadline.ask(ask)
+        except (PathHitsError, Overdue) as error:
+            self.guard.failed("a count could not be read in time", error)
+            return {name: self._last_known(prefix + name) for name in wanted}
+        except Exception as error:
+            self.guard.failed("internal", error)
+            return {name: self._last_known(prefix + name) for name in wanted}
+        return {name: self._best(prefix + name, count) for name, count in counts.items()}
+
+    def _best(self, name: str, count: Count) -> Count:
         """The count just read and remembered for worse times, or the last one where that knows of more."""
         if count.partial:
-            return max(count, self._last_known(label))
+            return max(count, self._last_known(name))
         with self._last_counts_lock:
-            self._last_counts[label] = count
+            self._last_counts[name] = count
             while len(self._last_counts) > COUNTS_REMEMBERED:
                 self._last_counts.popitem(last=False)
         return count
 
-    def _last_known(self, label: str) -> Count:
+    def _last_known(self, name: str) -> Count:
         with self._last_counts_lock:
-            known = self._last_counts.get(label)
+            known = self._last_counts.get(name)
         return Count(known.stored, known.pending, partial=True) if known else Count(0, 0, partial=True)
 
 

@@ -11,20 +11,29 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from redis import RedisError
 from rich.console import Console
 from rich.table import Table
 
 from pathhits import __version__
 from pathhits.app import PathHits, load
-from pathhits.errors import PathHitsError, SettingsError
+from pathhits.core.rules import check_type
+from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
+from pathhits.storage.redis.client import explain
+
+if TYPE_CHECKING:
+    from pathhits.stats import ItemRow, PathRow
 
 #: Syncs shown by ``pathhits stats``.
 SYNCS_SHOWN = 5
+#: UTC days shown by ``pathhits item``, today among them.
+DAYS_SHOWN = 7
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -212,7 +221,7 @@ def sync_command(hits: PathHits, force: bool, show_stats: bool, as_json: bool) -
 @_json_option
 @_with_hits
 def stats_command(hits: PathHits, as_json: bool) -> None:
-    """Print totals, drops by reason and the last syncs."""
+    """Print totals, drops by reason, the rules of items with their refusals, and the last syncs."""
     summary = _summary(hits)
     if as_json:
         _print_json(summary)
@@ -229,10 +238,18 @@ def _summary(hits: PathHits) -> dict[str, Any]:
         "pending_hits": hits.stats.pending_total(),
         "visitors_today": hits.stats.visitors(now.replace(hour=0, minute=0, second=0, microsecond=0), now),
         "drops": hits.drops(),
+        "rules": _rule_stats(hits),
         "generations_waiting": count,
         "oldest_waits_seconds": None if age is None else round(age, 1),
         "syncs": [dict(row) for row in hits.reads.last_syncs(SYNCS_SHOWN)],
     }
+
+
+def _rule_stats(hits: PathHits) -> dict[str, Any]:
+    try:
+        return hits.rule_stats()
+    except RedisError as error:
+        raise StoreUnavailable(explain(error, hits.settings.redis_url)) from error
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
@@ -246,6 +263,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
     ]
     _print_table("Totals", [("", "left"), ("", "right")], rows, "")
     click.echo()
+    _print_rules(summary["rules"])
+    click.echo()
     syncs = [
         (f"{row['applied_at']:%Y-%m-%d %H:%M:%S}", row["paths"], row["hits"], row["errors"], f"{row['seconds']:.3f}")
         for row in summary["syncs"]
@@ -254,21 +273,102 @@ def _print_summary(summary: dict[str, Any]) -> None:
     _print_table("Last syncs", headings, syncs, "Nothing was synced yet: run 'pathhits sync'.")
 
 
+def _print_rules(rules: dict[str, Any]) -> None:
+    """The limits in force by item type, and what the rules remember and have refused."""
+    limits = [
+        (name, *(_limit(one[key]) for key in ("cooldown", "per_session", "session", "per_day")), _limit(once))
+        for name, one in rules["limits"].items()
+        for once in ["yes" if one["once_per_day"] else 0]
+    ]
+    names = ("cooldown (s)", "per session", "session (s)", "per day", "once a day")
+    headings = [("item type", "left"), *((name, "right") for name in names)]
+    _print_table("Limits in force", headings, limits, "No item types are declared here: PATHHITS_APP names your app's.")
+    click.echo()
+    live = rules["live_keys"]
+    rows = [
+        ("live keys: views", live["views"]),
+        ("live keys: sessions", live["sessions"]),
+        ("live keys: daily limits", live["daily_limits"]),
+        *((f"refused: {reason}", n) for reason, n in rules["refusals"].items()),
+    ]
+    _print_table("Rules of items", [("", "left"), ("", "right")], rows, "")
+
+
+def _limit(number: int | str) -> int | str:
+    return number or "off"
+
+
 @group.command("top")
+@click.option("--items", "item_type", metavar="TYPE", help="Items of this type by views, instead of paths by hits.")
 @click.option("--since", type=Moment(), help="From this moment on (24h, 7d, 2026-11-20), in whole UTC hours.")
 @click.option("--until", type=Moment(), help="Up to this moment.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many paths.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many.")
 @_json_option
 @_with_hits
-def top_command(hits: PathHits, since: datetime | None, until: datetime | None, limit: int, as_json: bool) -> None:
-    """Print the paths with the most hits."""
-    rows = hits.top_paths(since, until, limit)
+def top_command(
+    hits: PathHits, item_type: str | None, since: datetime | None, until: datetime | None, limit: int, as_json: bool
+) -> None:
+    """Print the paths with the most hits, or the items of a type with the most views."""
+    rows: Sequence[PathRow | ItemRow]
+    if item_type is None:
+        rows, title, names = hits.top_paths(since, until, limit), "Top paths", ("path", "hits", "visitors")
+    else:
+        rows, title = hits.top_items(check_type(item_type), since, until, limit), f"Top items: {item_type}"
+        names = ("item_id", "views", "visitors")
     if as_json:
-        _print_json([{"path": row.path, "hits": row.hits, "visitors": row.visitors} for row in rows])
+        _print_json([asdict(row) for row in rows])
         return
-    cells = [(row.path, row.hits, row.visitors) for row in rows]
-    headings = [("path", "left"), ("hits", "right"), ("visitors", "right")]
-    _print_table("Top paths", headings, cells, "Nothing was counted yet: open a page, then look again.")
+    cells = [tuple(getattr(row, name) for name in names) for row in rows]
+    headings = [(names[0].removesuffix("_id"), "left"), *((name, "right") for name in names[1:])]
+    _print_table(title, headings, cells, "Nothing was counted yet: open a page, then look again.")
+
+
+@group.command("item")
+@click.argument("item_type", metavar="TYPE")
+@click.argument("item_id", metavar="ID")
+@_json_option
+@_with_hits
+def item_command(hits: PathHits, item_type: str, item_id: str, as_json: bool) -> None:
+    """Print the views and visitors of one item, in all and by UTC day of the last seven."""
+    found = _item(hits, check_type(item_type), item_id)
+    if as_json:
+        _print_json(found)
+        return
+    rows = [
+        ("views", found["views"]),
+        ("  of these stored in SQL", found["stored"]),
+        ("  of these pending in Redis", found["pending"]),
+        (f"views in the last {DAYS_SHOWN} days (UTC)", found["recent_views"]),
+        ("visitors today (UTC)", found["visitors_today"]),
+        (f"visitors of the last {DAYS_SHOWN} days (UTC), day by day", found["recent_visitors"]),
+    ]
+    _print_table(f"{item_type} {item_id}", [("", "left"), ("", "right")], rows, "")
+    click.echo()
+    days = [(day["day"], day["views"], day["visitors"]) for day in found["days"]]
+    _print_table("By day (UTC)", [("day", "left"), ("views", "right"), ("visitors", "right")], days, "")
+
+
+def _item(hits: PathHits, item_type: str, item_id: str) -> dict[str, Any]:
+    """What `item_command` prints; the days are whole UTC days, the oldest first, today the last."""
+    tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    since, item = tomorrow - timedelta(days=DAYS_SHOWN), (item_type, item_id)
+    views = hits.series("views", since, tomorrow, by="day", item=item)
+    visitors = hits.series("visitors", since, tomorrow, by="day", item=item)
+    count = hits.stats.view_counts(item_type, [item_id])[item_id]
+    return {
+        "item_type": item_type,
+        "item_id": item_id,
+        "views": int(count),
+        "stored": count.stored,
+        "pending": count.pending,
+        "recent_views": sum(point.value for point in views),
+        "visitors_today": visitors[-1].value,
+        "recent_visitors": sum(point.value for point in visitors),
+        "days": [
+            {"day": f"{seen.start:%Y-%m-%d}", "views": seen.value, "visitors": who.value}
+            for seen, who in zip(views, visitors, strict=True)
+        ],
+    }
 
 
 @group.command("doctor")

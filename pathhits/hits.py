@@ -18,8 +18,14 @@ REQUESTS = "requests"
 DROPS = "drops"
 #: The last UTC hour that can be meant: what the columns of hours hold.
 LAST_HOUR = 2**31 - 1
+#: Views of one item that passed its rules; the subject is ``type:id``.
+VIEWS = "views"
+#: Views that its rules refused; the subject is ``type:reason``.
+REFUSALS = "refusals"
 #: The label of what came after `Settings.max_labels` distinct labels.
 OTHER = "(other)"
+#: Sets the sketches of items apart from those of labels.
+ITEM_MARK = "\x1f"
 #: The subject under which the visitors of the whole site are sketched.
 SITE = ""
 
@@ -44,11 +50,32 @@ class Delta(NamedTuple):
         return cls(int(hour), counter, subject)
 
 
+class View(NamedTuple):
+    """A hit that may be a view of an item, once the rules have judged it.
+
+    ``item`` is ``type:id``; ``viewers`` are the viewer's keyed ids in the current and the previous salt period;
+    ``visitor`` goes into the item's sketch, None for one who wants no such thing; ``limits`` are the numbers of the
+    rules; ``grant`` names a view whose verdict was asked for before, so that asking again gives the same.
+    """
+
+    moment: float
+    item: str
+    viewers: tuple[str, ...]
+    visitor: int | None
+    limits: tuple[int, ...]
+    grant: str = ""
+
+
 class Sketch(NamedTuple):
-    """The visitors of one label (or `SITE`) on one UTC day (whole days since 1970)."""
+    """The visitors of one label or item (or `SITE`) on one UTC day (whole days since 1970)."""
 
     day: int
     label: str
+
+
+def item_sketch(day: int, item: str) -> Sketch:
+    """The visitors of one item on one UTC day; no label is like its name, as labels hold no control characters."""
+    return Sketch(day, f"{ITEM_MARK}{item}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +91,7 @@ class Batch:
     generation: str
     deltas: Mapping[Delta, int]
     visitors: Mapping[Sketch, tuple[int, ...]]
+    views: tuple[View, ...] = ()
 
     @property
     def requests(self) -> int:

@@ -11,21 +11,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import redis
 
 from pathhits.core import labels
 from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
+from pathhits.core.rules import subject, type_of
 from pathhits.errors import StoreUnavailable
-from pathhits.hits import DROPS, HITS, SITE, Delta, Sketch
+from pathhits.hits import DROPS, HITS, ITEM_MARK, REFUSALS, SITE, VIEWS, Delta, Sketch
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Reads, Stored, Window
+from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 
 T = TypeVar("T")
-Metric = Literal["hits", "requests", "visitors"]
+Metric = Literal["hits", "requests", "visitors", "views"]
 #: Labels with pending hits that `Stats.top_paths` looks up in SQL, those with the most of them; beyond so many, one
 #: with few pending and not quite enough stored hits may be missed until the next sync. SQLite takes 32,766 parameters.
 PENDING_LABELS = 20_000
@@ -50,6 +52,28 @@ class Point:
     value: int
 
 
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One line of `Stats.top_items`: views in the period, and visitors summed over its UTC days."""
+
+    item_type: str
+    item_id: str
+    views: int
+    visitors: int
+
+
+class _Kind(NamedTuple):
+    """What is counted: the counter of its deltas, the tables it ends in, and what marks its sketches."""
+
+    counter: str
+    family: Family
+    mark: str
+
+
+_PATH = _Kind(HITS, PATHS, "")
+_ITEM = _Kind(VIEWS, ITEMS, ITEM_MARK)
+
+
 class Stats:
     """Questions about counts; each may raise `StoreUnavailable`, and `NotMigrated` before the first migration."""
 
@@ -63,20 +87,26 @@ class Stats:
 
         While Redis is away a count is what SQL has, and ``partial``.
         """
-        asked = {label: labels.clean(label) for label in wanted}
+        return self._counts(_PATH, {label: labels.clean(label) for label in wanted})
+
+    def view_counts(self, item_type: str, ids: Iterable[object]) -> dict[str, Count]:
+        """All views of each item, by its id as text; else as `hit_counts`."""
+        return self._counts(_ITEM, {str(one): subject(item_type, one) for one in ids})
+
+    def _counts(self, kind: _Kind, asked: Mapping[str, str]) -> dict[str, Count]:
         subjects = sorted(set(asked.values()))
         counts: dict[str, Count] = {}
         for first in range(0, len(subjects), LABELS_A_STATEMENT):
-            counts |= self._hit_counts(subjects[first : first + LABELS_A_STATEMENT])
-        return {label: counts[subject] for label, subject in asked.items()}
+            counts |= self._some_counts(kind, subjects[first : first + LABELS_A_STATEMENT])
+        return {name: counts[subject] for name, subject in asked.items()}
 
-    def _hit_counts(self, subjects: Sequence[str]) -> dict[str, Count]:
+    def _some_counts(self, kind: _Kind, subjects: Sequence[str]) -> dict[str, Count]:
         try:
-            live = self._pending.snapshot([(HITS, subject) for subject in subjects])
+            live = self._pending.snapshot([(kind.counter, subject) for subject in subjects])
         except redis.RedisError:
-            stored = self._reads.hit_counts(subjects)
+            stored = self._reads.counts(kind.family, subjects)
             return {subject: Count(stored.amounts[subject], 0, partial=True) for subject in subjects}
-        stored = self._reads.hit_counts(subjects, [one.generation for one in live])
+        stored = self._reads.counts(kind.family, subjects, [one.generation for one in live])
         waiting: Counter[str] = Counter()
         for one in live:
             if one.generation not in stored.applied:
@@ -86,7 +116,7 @@ class Stats:
     def stored_hit_count(self, label: str) -> int:
         """Hits of a label that are in SQL."""
         clean = labels.clean(label)
-        return self._reads.hit_counts([clean]).amounts[clean]
+        return self._reads.counts(PATHS, [clean]).amounts[clean]
 
     def pending_hit_count(self, label: str) -> int:
         """Hits of a label that are in Redis and not yet in SQL."""
@@ -94,21 +124,33 @@ class Stats:
 
     def top_paths(self, since: datetime | None = None, until: datetime | None = None, limit: int = 10) -> list[PathRow]:
         """The labels with the most hits between two aware datetimes, in whole UTC hours; None is without end."""
+        return [PathRow(*row) for row in self._top(_PATH, _window(since, until), limit)]
+
+    def top_items(
+        self, item_type: str, since: datetime | None = None, until: datetime | None = None, limit: int = 10
+    ) -> list[ItemRow]:
+        """The items of one type with the most views; periods as in `top_paths`."""
+        rows = self._top(_ITEM, _window(since, until), limit, item_type)
+        return [ItemRow(item_type, item.partition(":")[2], views, visitors) for item, views, visitors in rows]
+
+    def _top(self, kind: _Kind, window: Window, limit: int, item_type: str | None = None) -> list[tuple[str, int, int]]:
+        """Subject, amount and visitors of those with the most in the window."""
         if limit < 1:
             return []
-        window = _window(since, until)
         live = self._scan()
-        waiting = {identity: _sum(deltas, HITS, window, by_label=True) for identity, deltas in live.items()}
+        waiting = {identity: _sum(deltas, kind.counter, window, by_label=True) for identity, deltas in live.items()}
+        if item_type is not None:
+            waiting = {identity: _of_type(sums, item_type) for identity, sums in waiting.items()}
         also = _most(waiting.values(), PENDING_LABELS)
-        stored = self._reads.top_paths(window, limit, also, list(live))
+        stored = self._reads.top(kind.family, window, limit, also, list(live), item_type)
         hits = Counter(stored.amounts)
         known = stored.amounts.keys() | set(also)
         for identity, sums in waiting.items():
             if identity not in stored.applied:
                 hits.update({label: n for label, n in sums.items() if label in known})
         best = sorted(((n, label) for label, n in hits.items() if n), key=lambda pair: (-pair[0], pair[1]))[:limit]
-        visitors = self._visitors([label for _, label in best], window)
-        return [PathRow(label, n, sum(visitors[label].values())) for n, label in best]
+        visitors = self._visitors(kind, [label for _, label in best], window)
+        return [(label, n, sum(visitors[label].values())) for n, label in best]
 
     def series(
         self,
@@ -118,16 +160,19 @@ class Stats:
         by: By = "hour",
         tz: str = "UTC",
         label: str | None = None,
+        item: tuple[str, object] | None = None,
     ) -> list[Point]:
         """One number a step between two aware datetimes, steps of ``by`` in the zone ``tz``; empty steps are 0.
 
-        Hits fall into the step in which their UTC hour starts. Visitors are counted by UTC day, so they
-        have no steps shorter than a day, and a UTC day belongs to the step that holds its noon.
+        ``label`` asks for the hits or visitors of one label, ``item`` = (type, id) for the views or visitors of one
+        item; without them it is the whole site. Hits and views fall into the step in which their UTC hour starts.
+        Visitors are counted by UTC day, so they have no steps shorter than a day, and a UTC day belongs to the step
+        that holds its noon.
         """
         starts = bucket_starts(since, until, by, tz)
         where = bucket_index(starts)
         values = [0] * len(starts)
-        for hour, n in self._by_hour(metric, _window(since, until), label, by).items():
+        for hour, n in self._by_hour(metric, _window(since, until), label, by, item).items():
             index = where(hour)
             if 0 <= index < len(values):
                 values[index] += n
@@ -135,10 +180,16 @@ class Stats:
 
     def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
         """Requests that were seen and are no hits, by reason, the most frequent first."""
-        window = _window(since, until)
+        return self._by_reason(DROPS, _window(since, until))
+
+    def refusals(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
+        """Views that the rules refused, by ``type:reason``, the most frequent first."""
+        return self._by_reason(REFUSALS, _window(since, until))
+
+    def _by_reason(self, counter: str, window: Window) -> dict[str, int]:
         live = self._scan()
-        stored = self._reads.drops(window, list(live))
-        reasons = self._with_pending(stored, live, lambda deltas: _sum(deltas, DROPS, window, by_label=True))
+        stored = self._reads.by_reason(counter, window, list(live))
+        reasons = self._with_pending(stored, live, lambda deltas: _sum(deltas, counter, window, by_label=True))
         return dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def total(self, metric: Literal["hits", "requests"]) -> int:
@@ -147,12 +198,12 @@ class Stats:
 
     def visitors(self, since: datetime, until: datetime) -> int:
         """Visitors of the site, summed over the UTC days the period touches."""
-        return sum(self._visitors([SITE], _window(since, until))[SITE].values())
+        return sum(self._visitors(_PATH, [SITE], _window(since, until))[SITE].values())
 
     def pending_total(self) -> int:
         """Hits that are in Redis and not yet in SQL."""
         live = self._scan()
-        applied = self._reads.hit_counts([], list(live)).applied
+        applied = self._reads.counts(PATHS, [], list(live)).applied
         return sum(
             n for identity, deltas in live.items() if identity not in applied
             for delta, n in deltas.items() if delta.counter == HITS
@@ -162,21 +213,25 @@ class Stats:
         """How many generations wait for SQL, and for how many seconds the oldest of them has."""
         return self._redis(self._pending.waiting)
 
-    def _by_hour(self, metric: Metric, window: Window, label: str | None, by: By) -> Mapping[int, int]:
+    def _by_hour(
+        self, metric: Metric, window: Window, label: str | None, by: By, item: tuple[str, object] | None = None
+    ) -> Mapping[int, int]:
+        kind = _PATH if item is None else _ITEM
+        only = subject(*item) if item is not None else None if label is None else labels.clean(label)
         if metric == "visitors":
             if by == "hour":
                 raise ValueError("visitors are counted by day: use by='day', 'week' or 'month'")
-            subject = SITE if label is None else labels.clean(label)
-            days = self._visitors([subject], window)[subject]
+            days = self._visitors(kind, [SITE if only is None else only], window)[SITE if only is None else only]
             return {day * 24 + 12: n for day, n in days.items()}
-        if label is not None and metric != "hits":
-            raise ValueError(f"{metric} are counted for the whole site: leave label out")
+        if only is None and metric == VIEWS:
+            raise ValueError("views are counted by item: give item=(type, id)")
+        if only is not None and metric != kind.counter:
+            raise ValueError(f"{metric} are not counted for a {'label' if item is None else 'single item'}")
         live = self._scan()
-        if label is None:
+        if only is None:
             stored = self._reads.site_hours(metric, window, list(live))
         else:
-            stored = self._reads.path_hours(labels.clean(label), window, list(live))
-        only = None if label is None else labels.clean(label)
+            stored = self._reads.hours(kind.family, only, window, list(live))
         return self._with_pending(stored, live, lambda deltas: _sum(deltas, metric, window, subject=only))
 
     def _with_pending(
@@ -191,18 +246,18 @@ class Stats:
                 sums.update(pick(deltas))
         return sums
 
-    def _visitors(self, subjects: Sequence[str], window: Window) -> dict[str, dict[int, int]]:
+    def _visitors(self, kind: _Kind, subjects: Sequence[str], window: Window) -> dict[str, dict[int, int]]:
         """Visitors by UTC day: what SQL has, or the sketch in Redis where that has seen more."""
         named = [subject for subject in subjects if subject != SITE]
-        found = self._reads.path_visitors(named, window) if named else {}
+        found = self._reads.visitors(kind.family, named, window) if named else {}
         if SITE in subjects:
             found[SITE] = self._reads.site_visitors(window)
         today = int(time.time() // 86_400)
         days = [day for day in range(today - LIVE_DAYS + 1, today + 2) if _touches(window, day)]
-        sketches = [Sketch(day, subject) for day in days for subject in subjects]
+        sketches = [Sketch(day, kind.mark + subject) for day in days for subject in subjects]
         for sketch, n in self._redis(lambda: self._pending.visitors(sketches)).items():
             if n:
-                known = found[sketch.label]
+                known = found[sketch.label.removeprefix(ITEM_MARK)]
                 known[sketch.day] = max(known.get(sketch.day, 0), n)
         return found
 
@@ -244,6 +299,11 @@ def _parsed(fields: Mapping[bytes, bytes]) -> dict[Delta, int]:
         except ValueError:
             continue
     return found
+
+
+def _of_type(sums: Counter[str], item_type: str) -> Counter[str]:
+    """Those of the sums whose item is of the type."""
+    return Counter({item: n for item, n in sums.items() if type_of(item) == item_type})
 
 
 def _most(sums: Iterable[Counter[str]], limit: int) -> list[str]:

@@ -5,30 +5,58 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from pathhits.app import PathHits
-from pathhits.capture.buffer import Buffer
+from pathhits.capture.buffer import Buffer, Seen
 from pathhits.capture.deadline import Deadline
 from pathhits.capture.recorder import Noted
+from pathhits.capture.viewing import Viewing
 from pathhits.core import labels
+from pathhits.core.rules import Limits, Refusal, subject, type_of
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
 from pathhits.errors import PathHitsError, SettingsError
-from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Batch, Delta, Sketch
+from pathhits.hits import (
+    DROPS,
+    HITS,
+    ITEM_MARK,
+    REFUSALS,
+    REQUESTS,
+    SITE,
+    VIEWS,
+    Batch,
+    Delta,
+    Sketch,
+    View,
+    item_sketch,
+)
 from pathhits.settings import Settings
 from pathhits.stats import Stats
 from pathhits.storage.redis.pending import Added, Pending, PendingStore
 from pathhits.storage.sql.reads import Reads, Window
+from pathhits.storage.sql.tables import ITEMS, Family
 
-__all__ = ["Clock", "Counted", "FixedSalts", "MemorySink", "assert_counted", "assert_dropped", "counting"]
+__all__ = [
+    "Clock",
+    "Counted",
+    "FixedSalts",
+    "MemoryCourt",
+    "MemorySink",
+    "assert_counted",
+    "assert_dropped",
+    "counting",
+]
 
+K = TypeVar("K")
+V = TypeVar("V")
 #: The id of the one generation there is in memory, and the run_id of the server that is none.
 MEMORY = "memory"
 #: Seconds the last fold may take before something is taken to be broken.
@@ -59,6 +87,69 @@ class Clock:
         self._frozen = self.now + step
 
 
+class MemoryCourt:
+    """Judges views by their rules as ``rules.lua`` does in Redis, and goes by the moments of the views alone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all viewers."""
+        self._cooldowns: dict[tuple[str, str], float] = {}
+        self._sessions: dict[tuple[str, str], tuple[float, int]] = {}
+        self._days: dict[tuple[str, int], int] = {}
+        self._viewed: dict[tuple[str, str, int], bool] = {}
+        self._granted: set[str] = set()
+
+    def judge(self, view: View) -> str:
+        """Decide on a view and record it: "" when it counts, else the reason."""
+        with self._lock:
+            if view.grant in self._granted:
+                return ""
+            reason = self._decided(view, Limits(*view.limits)) if view.viewers else ""
+            if not reason and view.grant:
+                self._granted.add(view.grant)
+            return reason
+
+    def live_keys(self) -> dict[str, int]:
+        """What is remembered, by kind; here nothing expires by itself."""
+        views = len(self._cooldowns) + len(self._viewed)
+        return {"views": views, "sessions": len(self._sessions), "daily_limits": len(self._days)}
+
+    def _decided(self, view: View, limits: Limits) -> str:
+        """The refusal, "" for none; a view is looked up under all its viewers and recorded under the first."""
+        moment, item, day, first = view.moment, view.item, int(view.moment // 86_400), view.viewers[0]
+        last = _first(self._cooldowns, [(viewer, item) for viewer in view.viewers])
+        if limits.cooldown and last is not None and abs(moment - last) < limits.cooldown:
+            return Refusal.COOLDOWN
+        if limits.once_per_day and _first(self._viewed, [(viewer, item, day) for viewer in view.viewers]):
+            return Refusal.ALREADY_TODAY
+        start, seen = _first(self._sessions, [(viewer, item) for viewer in view.viewers]) or (moment, 0)
+        if moment - start >= limits.session:
+            start, seen = moment, 0
+        if limits.per_session and seen >= limits.per_session:
+            return Refusal.SESSION_LIMIT
+        today = _first(self._days, [(viewer, day) for viewer in view.viewers]) or 0
+        if limits.per_day and today >= limits.per_day:
+            return Refusal.DAILY_LIMIT
+        if limits.cooldown:
+            # A view that comes late does not shorten the wait after a later one.
+            self._cooldowns[first, item] = moment if last is None else max(moment, last)
+        if limits.once_per_day:
+            self._viewed[first, item, day] = True
+        if limits.per_session:
+            self._sessions[first, item] = (start, seen + 1)
+        if limits.per_day:
+            self._days[first, day] = today + 1
+        return ""
+
+
+def _first(held: Mapping[K, V], keys: Iterable[K]) -> V | None:
+    """What is held under the first of the keys that is there."""
+    return next((held[key] for key in keys if key in held), None)
+
+
 class MemorySink:
     """Takes batches as Redis does, and answers what `Stats` asks Redis; nothing in it is ever moved to SQL.
 
@@ -68,6 +159,7 @@ class MemorySink:
     def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
         self.deltas: Counter[Delta] = Counter()
         self.seen: dict[Sketch, set[int]] = {}
+        self.court = MemoryCourt()
         self.settle = settle
 
     def run_id(self) -> str:
@@ -75,16 +167,28 @@ class MemorySink:
         return MEMORY
 
     def add(self, batch: Batch, first_run_id: str) -> Added:
-        """Add the batch; nothing is ever uncertain or refused here."""
+        """Add the batch and judge its views; nothing is ever uncertain or rejected here."""
         self.deltas.update(batch.deltas)
         for sketch, members in batch.visitors.items():
             self.seen.setdefault(sketch, set()).update(members)
+        for view in batch.views:
+            self._judge(view)
         return Added("added", MEMORY, ())
+
+    def _judge(self, view: View) -> None:
+        reason, hour = self.court.judge(view), int(view.moment // 3_600)
+        if reason:
+            self.deltas[Delta(hour, REFUSALS, f"{type_of(view.item)}:{reason}")] += 1
+            return
+        self.deltas[Delta(hour, VIEWS, view.item)] += 1
+        if view.visitor is not None:
+            self.seen.setdefault(item_sketch(hour // 24, view.item), set()).add(view.visitor)
 
     def clear(self) -> None:
         """Forget everything."""
         self.deltas.clear()
         self.seen.clear()
+        self.court.clear()
 
     def sums(self, counter: str) -> Counter[str]:
         """One counter by subject, over all hours."""
@@ -148,8 +252,9 @@ class _NothingStored(Reads):
     def site_visitors(self, window: Window) -> dict[int, int]:
         return self._days(SITE, window)
 
-    def path_visitors(self, wanted: Iterable[str], window: Window) -> dict[str, dict[int, int]]:
-        return {label: self._days(label, window) for label in wanted}
+    def visitors(self, family: Family, wanted: Iterable[str], window: Window) -> dict[str, dict[int, int]]:
+        mark = ITEM_MARK if family is ITEMS else ""
+        return {name: self._days(mark + name, window) for name in wanted}
 
     def _days(self, label: str, window: Window) -> dict[int, int]:
         held = {sketch.day: len(seen) for sketch, seen in self._sink.seen.items() if sketch.label == label}
@@ -190,8 +295,16 @@ class Counted:
         subject = labels.clean(label) if label else SITE
         return sum(len(seen) for sketch, seen in self._settled().seen.items() if sketch.label == subject)
 
+    def views(self, item_type: str, item_id: object) -> int:
+        """Views of an item: hits on its route, and `PathHits.track_view`, that its rules let pass."""
+        return self._settled().sums(VIEWS)[subject(item_type, item_id)]
+
+    def refusals(self) -> dict[str, int]:
+        """Views that the rules refused, by ``type:reason``."""
+        return dict(self._settled().sums(REFUSALS))
+
     def clear(self) -> None:
-        """Forget what was counted so far."""
+        """Forget what was counted so far, and who has viewed what."""
         self._settled().clear()
 
     def settle(self) -> None:
@@ -210,13 +323,13 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
 
     ``app`` is a PathHits, or an app that has one in ``extensions["pathhits"]`` (Flask), or None for a PathHits with
     default settings, found as ``counted.pathhits``. ``at``, an aware datetime, freezes the clock of the hits. Reading
-    (``hits.hit_count`` in a template, ``top_paths``, ``series``, ``drops``) answers from memory as well. Raises
-    `SettingsError` when there is no PathHits, or one that is not enabled.
+    (``hits.hit_count`` and ``view_count`` in a template, ``top_paths``, ``series``, ``drops``) answers from memory as
+    well. Raises `SettingsError` when there is no PathHits, or one that is not enabled.
     """
     hits = _pathhits_of(app)
     sink, clock = MemorySink(), Clock(at)
     recorder = hits.recorder
-    buffer = Buffer(hits.settings, sink, FixedSalts(), hits.guard)
+    buffer = _StampedBuffer(hits, sink, clock)
     pending = cast(PendingStore, sink)
     stats = Stats(pending, _NothingStored(sink), hits.settings.redis_url)
     counted = Counted(hits, sink, buffer, clock)
@@ -224,6 +337,8 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
         "buffer": buffer,
         "pending": pending,
         "stats": stats,
+        "court": sink.court,
+        "viewing": _StampedViewing(hits, buffer, sink.court, clock),
         "_last_counts": OrderedDict(),
         "_deadline": Deadline(PATIENCE),
     }
@@ -266,6 +381,34 @@ def _pathhits_of(app: Any) -> PathHits:
 def _stamped(append: Callable[[Noted], None], clock: Clock) -> Callable[[Noted], None]:
     """``append``, with the moment of each entry taken from ``clock``."""
     return lambda entry: append((clock.now.timestamp(), *entry[1:]))
+
+
+def _at(seen: Seen, clock: Clock) -> Seen:
+    """``seen``, with its moment taken from ``clock``."""
+    return seen._replace(entry=seen.entry._replace(moment=clock.now.timestamp()))
+
+
+class _StampedBuffer(Buffer):
+    """A buffer in memory; the views that an app asked about happen at the moments of a clock."""
+
+    def __init__(self, hits: PathHits, sink: MemorySink, clock: Clock) -> None:
+        super().__init__(hits.settings, sink, FixedSalts(), hits.guard, hits.items)
+        self._clock = clock
+
+    def see(self, seen: Seen) -> None:
+        super().see(_at(seen, self._clock))
+
+
+class _StampedViewing(Viewing):
+    """`track_view` in memory; views are judged at the moments of a clock."""
+
+    def __init__(self, hits: PathHits, buffer: Buffer, court: MemoryCourt, clock: Clock) -> None:
+        drop_bots = hits.settings.bots == "drop"
+        super().__init__(hits.items, buffer, court, Deadline(PATIENCE), hits.guard, drop_bots)
+        self._clock = clock
+
+    def _asked(self, seen: Seen) -> str | None:
+        return super()._asked(_at(seen, self._clock))
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from itertools import islice
 
-from pathhits.hits import DROPS, HITS, OTHER, REQUESTS, SITE, Delta, Sketch
+from pathhits.core.rules import Refusal, subject, type_of
+from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch, View, item_sketch
 
 #: UTC days for which the distinct labels are remembered: today, and yesterday for what comes late.
 DAYS_REMEMBERED = 2
@@ -22,11 +23,12 @@ class Accumulator:
         self._visitors: dict[Sketch, set[int]] = {}
         self._members = 0
         self._labels: dict[int, set[str]] = {}
+        self._views: deque[View] = deque()
         #: Visitors that were not noted because too many waited.
         self.visitors_shed = 0
 
     def __bool__(self) -> bool:
-        return bool(self._deltas or self._visitors or self._requests)
+        return bool(self._deltas or self._visitors or self._requests or self._views)
 
     def request(self, hour: int, amount: int = 1) -> None:
         """Count requests seen, whatever becomes of them."""
@@ -46,6 +48,33 @@ class Accumulator:
         if visitor is not None:
             self._see(Sketch(day, label), visitor)
             self._see(Sketch(day, SITE), visitor)
+
+    def candidate(self, view: View) -> None:
+        """Take a view that the rules have yet to judge; refused when too many wait."""
+        if len(self._views) >= self._max_waiting:
+            self.refuse(view.moment, view.item, Refusal.UNAVAILABLE)
+        else:
+            self._views.append(view._replace(item=self._admit_item(view)))
+
+    def viewed(self, view: View) -> None:
+        """Count a view that the rules have let pass."""
+        hour = int(view.moment // 3_600)
+        item = self._admit_item(view)
+        self._add(Delta(hour, VIEWS, item), 1)
+        if view.visitor is not None:
+            self._see(item_sketch(hour // 24, item), view.visitor)
+
+    def refuse(self, moment: float, item: str, reason: str) -> None:
+        """Count a view that the rules have refused."""
+        self._add(Delta(int(moment // 3_600), REFUSALS, f"{type_of(item)}:{reason}"), 1)
+
+    def take_views(self, size: int) -> tuple[View, ...]:
+        """Remove and return at most ``size`` views to be judged, the longest waiting first."""
+        return tuple(self._views.popleft() for _ in range(min(size, len(self._views))))
+
+    def _admit_item(self, view: View) -> str:
+        admitted = self._admit(int(view.moment // 86_400), view.item)
+        return view.item if admitted == view.item else subject(type_of(view.item), OTHER)
 
     def _add(self, delta: Delta, amount: int) -> None:
         self._deltas[delta] = self._deltas.get(delta, 0) + amount
@@ -77,7 +106,8 @@ class Accumulator:
         """The requests that ``taken`` accounts for, or all that are left when nothing else is."""
         accounted: Counter[int] = Counter()
         for delta, amount in taken.items():
-            accounted[delta.hour] += amount
+            if delta.counter in (HITS, DROPS):
+                accounted[delta.hour] += amount
         share = accounted & self._requests if self._deltas else self._requests
         self._requests = self._requests - share
         return {Delta(hour, REQUESTS, ""): amount for hour, amount in share.items()}

@@ -13,18 +13,20 @@ import secrets
 import threading
 import time
 from collections import deque
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import redis
 
 from pathhits.capture.accumulator import Accumulator
 from pathhits.capture.guard import Guard
+from pathhits.capture.items import Items
 from pathhits.capture.judge import Judge
 from pathhits.capture.recorder import Entry, EntryReader, Noted
 from pathhits.core.periods import hour_of
+from pathhits.core.rules import Limits, Refusal
 from pathhits.core.statuses import Reason
-from pathhits.core.visitors import salt_period, secret_salt
-from pathhits.hits import DROPS, REQUESTS, Batch, Delta
+from pathhits.core.visitors import previous_period, salt_period, secret_salt
+from pathhits.hits import DROPS, HITS, REQUESTS, Batch, Delta, View
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
 
@@ -33,7 +35,9 @@ BATCH_SIZE = 250
 #: Longest wait in seconds between two tries while Redis is away.
 LONGEST_BACKOFF = 10.0
 #: Salt periods remembered: the current one, the one before for late hits, and the next after midnight.
-SALTS_REMEMBERED = 3
+SALTS_REMEMBERED = 4
+#: Deltas that one view costs Redis about as much as.
+VIEW_COST = 3
 #: Flush intervals without a sign of the flusher after which a request flushes in its stead.
 LATE_INTERVALS = 5
 #: Entries folded before other threads get a turn.
@@ -54,11 +58,23 @@ class Salts(Protocol):
     def get(self, period: str) -> bytes | None: ...
 
 
+class Seen(NamedTuple):
+    """A view that an app asked about: whose it was, and the verdict, None where there was no time for one."""
+
+    entry: Entry
+    item: str
+    limits: Limits
+    grant: str
+    user_id: str | None
+    verdict: str | None
+
+
 class Buffer:
     """Holds what one process counted until Redis has it, within bounds, across forks and failures."""
 
-    def __init__(self, settings: Settings, sink: Sink, salts: Salts, guard: Guard) -> None:
+    def __init__(self, settings: Settings, sink: Sink, salts: Salts, guard: Guard, items: Items | None = None) -> None:
         self._settings = settings
+        self._items = items or Items()
         self._sink = sink
         self._salts = salts
         self._guard = guard
@@ -73,6 +89,7 @@ class Buffer:
         self._client = secrets.token_hex(8)
         self._sequence = 0
         self._entries: deque[Noted] = deque()
+        self._seen: deque[Seen] = deque()
         self._accumulator = Accumulator(self._settings.max_labels, self._settings.buffer_size)
         self._in_flight: Batch | None = None
         self._first_run_id = ""
@@ -107,6 +124,30 @@ class Buffer:
             self._start()
         elif entry[0] - self._beat > self._late_after:
             self._flush_late(entry[0])
+
+    def see(self, seen: Seen) -> None:
+        """Take a view that an app asked about; when too many wait, it is shed and that is said in the log."""
+        if self._pid != os.getpid():
+            self.after_fork()
+        if len(self._seen) >= self._settings.buffer_size:
+            self._guard.failed("views were shed", f"{len(self._seen)} wait already")
+        else:
+            self._seen.append(seen)
+        if self._thread is None:
+            self._start()
+
+    def viewer(self, entry: Entry, user_id: str | None, *, ask: bool = True) -> tuple[tuple[str, ...], int | None]:
+        """The ids that the rules know a viewer by, and the visitor for the sketch (None for one who is none).
+
+        May ask Redis for the salts; LookupError when it must not and does not know them.
+        """
+        nobody = entry.user_agent is None and not entry.peer
+        if nobody and user_id is None:
+            return (), None
+        salts = self._salts_of(entry.moment, ask)
+        ids = tuple(dict.fromkeys(self._judge.viewer(entry, salt, user_id) for salt in salts))
+        known = bool(salts) and not entry.anonymous and not nobody
+        return ids, self._judge.visitor(entry, salts[0]) if known else None
 
     def _shed_one(self, moment: float) -> None:
         with self._shed_lock:
@@ -187,7 +228,7 @@ class Buffer:
     def waiting(self) -> int:
         """How many requests wait to be folded or sent; 0 when Redis has everything."""
         in_flight = self._in_flight
-        return len(self._entries) + (1 if self._accumulator or in_flight is not None else 0)
+        return len(self._entries) + len(self._seen) + (1 if self._accumulator or in_flight is not None else 0)
 
     def _pass(self, *, force: bool = False, deadline: float | None = None) -> bool:
         """Fold what came in and send what is due; True when nothing of it is left. Never raises. The lock is held."""
@@ -220,19 +261,48 @@ class Buffer:
         for number in range(1, len(self._entries) + 1):
             entry = self._reader.read(self._entries.popleft())
             try:
-                salt = self._salt(entry, ask_for_salts)
+                salt, shown = self._salt(entry, ask_for_salts), self._shown(entry, ask_for_salts)
             except LookupError:
                 self._entries.appendleft(entry)
                 return False
             except BaseException:
                 self._entries.appendleft(entry)
                 raise
-            self._fold_one(entry, salt)
+            self._fold_one(entry, salt, shown)
             if number % FOLD_SLICE == 0:
                 time.sleep(0)
+        return self._fold_seen(ask=ask_for_salts)
+
+    def _fold_seen(self, *, ask: bool) -> bool:
+        """Take over the views that the app asked about; False when some have to wait for their salts."""
+        for _ in range(len(self._seen)):
+            seen = self._seen[0]
+            try:
+                viewers, visitor = self.viewer(seen.entry, seen.user_id, ask=ask)
+            except LookupError:
+                return False
+            view = View(seen.entry.moment, seen.item, viewers, visitor, seen.limits, seen.grant)
+            if seen.verdict is None:
+                self._accumulator.candidate(view)
+            elif seen.verdict:
+                self._accumulator.refuse(view.moment, view.item, seen.verdict)
+            else:
+                self._accumulator.viewed(view)
+            self._seen.popleft()
         return True
 
-    def _fold_one(self, entry: Entry, salt: bytes | None) -> None:
+    def _shown(self, entry: Entry, ask: bool) -> View | None:
+        """The view that this entry may be; None when its route shows no item."""
+        if not self._items or entry.reason:
+            return None
+        shown = self._items.on_route(entry.name, entry.pattern)
+        item = shown.item(entry.params) if shown else None
+        if shown is None or item is None:
+            return None
+        viewers, visitor = self.viewer(entry, None, ask=ask)
+        return View(entry.moment, item, viewers, visitor, shown.rules.limits)
+
+    def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None) -> None:
         hour = hour_of(entry.moment)
         self._accumulator.request(hour)
         try:
@@ -244,22 +314,35 @@ class Buffer:
             reason, excluded, label, visitor = Reason.INTERNAL, False, "", None
         if reason or excluded:
             self._accumulator.drop(hour, reason or Reason.EXCLUDED)
+            if shown and reason == Reason.BOT:
+                self._accumulator.refuse(shown.moment, shown.item, Refusal.BOT)
         else:
             self._accumulator.hit(hour, label, visitor)
+            if shown:
+                self._accumulator.candidate(shown)
 
     def _salt(self, entry: Entry, ask: bool) -> bytes | None:
         """The salt for this entry's visitor, None when it has none; LookupError when it is not known yet."""
         if entry.reason or entry.anonymous:
             return None
+        return self._salt_of(salt_period(entry.moment, self._settings.salt_rotation), ask)
+
+    def _salts_of(self, moment: float, ask: bool) -> list[bytes]:
+        """The salts under which a viewer may be known: of this period, and of the one before it."""
+        rotation = self._settings.salt_rotation
+        periods = [salt_period(moment, rotation), previous_period(moment, rotation)]
+        found = [self._salt_of(period, ask) for period in periods if period is not None]
+        return [salt for salt in found if salt is not None]
+
+    def _salt_of(self, period: str, ask: bool) -> bytes | None:
         if self._settings.salt_rotation == "never":
             return secret_salt(self._settings.secret)
-        period = salt_period(entry.moment, self._settings.salt_rotation)
         if period not in self._known_salts:
             if not ask:
                 raise LookupError(period)
             self._known_salts[period] = self._salts.get(period)
             for old in list(self._known_salts)[:-SALTS_REMEMBERED]:
-                del self._known_salts[old]
+                self._known_salts.pop(old, None)
         return self._known_salts[period]
 
     def _send(self, deadline: float | None) -> None:
@@ -289,6 +372,8 @@ class Buffer:
             raise
         if added.status == "uncertain":
             self._reclassify(batch, set(batch.deltas), Reason.UNCERTAIN)
+            for view in batch.views:
+                self._accumulator.refuse(view.moment, view.item, Refusal.UNCERTAIN)
         elif added.rejected:
             fields = {field for field, _ in added.rejected}
             self._reclassify(batch, {d for d in batch.deltas if d.field() in fields}, Reason.REJECTED)
@@ -305,10 +390,13 @@ class Buffer:
             if delta.counter == REQUESTS:
                 if reason == Reason.UNCERTAIN:
                     self._accumulator.request(delta.hour, amount)
+            elif delta.counter not in (HITS, DROPS):
+                self._guard.failed("views were lost", f"{amount} of {delta.subject}: {reason}")
             elif delta[1:] != (DROPS, Reason.REJECTED):  # or it would be refused again, without end
                 self._accumulator.drop(delta.hour, reason, amount)
 
     def _cut(self) -> Batch:
         self._sequence += 1
-        deltas, visitors = self._accumulator.take(BATCH_SIZE)
-        return Batch(self._client, self._sequence, secrets.token_hex(8), deltas, visitors)
+        views = self._accumulator.take_views(BATCH_SIZE // VIEW_COST)
+        deltas, visitors = self._accumulator.take(BATCH_SIZE - VIEW_COST * len(views))
+        return Batch(self._client, self._sequence, secrets.token_hex(8), deltas, visitors, views)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
+from typing import Any
 
 #: Headers whose value says that a browser fetches ahead of a visitor who may never look.
 PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
@@ -17,7 +19,7 @@ class Exchange:
     ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app, and which is no part
     of a label. ``peer`` is the address of the connection, ``forwarded`` the proxy header; they stay in this process:
     what leaves it is the label and a keyed hash. ``gone`` says that the client went away before the end, ``failed``
-    that the app broke its response.
+    that the app broke its response. ``params`` are what the route took out of the path.
     """
 
     # What the response has not said (yet). On the class, so that making an exchange costs nothing for them.
@@ -26,6 +28,7 @@ class Exchange:
     content_range: str = ""
     name: str | None = None
     pattern: str | None = None
+    params: Mapping[str, Any] | None = None
     failed: bool = False
     gone: bool = False
 

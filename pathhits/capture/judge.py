@@ -51,6 +51,11 @@ class Judge:
             return self._route(entry.name, entry.pattern, "")
         return self._label(entry.name, entry.pattern, entry.path)
 
+    def viewer(self, entry: Entry, salt: bytes, user_id: str | None = None) -> str:
+        """The keyed id that the rules know the entry's viewer by: the user where known, else the visitor."""
+        number = self.visitor(entry, salt) if user_id is None else visitor_id("user", user_id, salt)
+        return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
     def visitor(self, entry: Entry, salt: bytes) -> int:
         """The keyed hash of the entry's client address and user agent."""
         address = client_address(entry.peer, entry.forwarded, self._settings.trusted_proxies)

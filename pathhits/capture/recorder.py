@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pathhits.capture.exchange import Exchange, current
 from pathhits.capture.guard import Guard
@@ -23,7 +23,7 @@ class Entry(NamedTuple):
     """One request as the judge sees it.
 
     ``reason`` is "" for a candidate hit, else why it is none. ``path`` is None for an explicit label, which is
-    then ``name``. ``user_agent`` is None where no request is known.
+    then ``name``. ``user_agent`` is None where no request is known. ``params`` are those of the route.
     """
 
     moment: float
@@ -36,6 +36,7 @@ class Entry(NamedTuple):
     forwarded: str
     user_agent: str | None
     anonymous: bool
+    params: Mapping[str, Any] | None = None
 
 
 #: What the buffer queues: an entry, or the moment at which an exchange was over, with the exchange. It holds what
@@ -146,6 +147,7 @@ class EntryReader:
             exchange.forwarded[-HEADER_LENGTH:],
             exchange.user_agent[:HEADER_LENGTH],
             exchange.anonymous,
+            exchange.params,
         )
 
     def _reason(self, exchange: Exchange) -> str:

@@ -46,6 +46,12 @@ def salt_period(moment: float, rotation: SaltRotation) -> str:
     return _NEVER
 
 
+def previous_period(moment: float, rotation: SaltRotation) -> str | None:
+    """The salt period before the one of ``moment``; None when there is only one."""
+    days = {"day": 1, "week": 7, "month": datetime.fromtimestamp(moment, UTC).day, "never": 0}[rotation]
+    return salt_period(moment - days * 86_400, rotation) if days else None
+
+
 def period_end(period: str) -> float:
     """The unix second at which a period of `salt_period` ends and the next begins; infinite for ``never``.
 

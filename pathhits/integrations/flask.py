@@ -43,6 +43,7 @@ def _note_route(apps: set[str], exchange: Exchange, environ: Mapping[str, Any]) 
     if matched is not None:
         # Two apps with one PathHits may both have an "index".
         note_rule(exchange, matched.url_rule, environ, alone=len(apps) == 1)
+        exchange.params = matched.view_args
 
 
 def _note_from_inside(hits: PathHits, apps: set[str]) -> None:
@@ -51,5 +52,6 @@ def _note_from_inside(hits: PathHits, apps: set[str]) -> None:
         exchange = request.environ.get(ENVIRON_KEY) or current.get()
         if exchange is not None:
             note_rule(exchange, request.url_rule, request.environ, alone=len(apps) == 1)
+            exchange.params = request.view_args
     except Exception as error:
         hits.recorder.unlabelled(error)

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, cast
 import redis
 
 from pathhits.core import labels
+from pathhits.core.rules import type_of
 from pathhits.errors import PathHitsError, StoreUnavailable
-from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Delta, Sketch
+from pathhits.hits import DROPS, HITS, ITEM_MARK, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.ledger import Applied, Contents, Ledger, Letter
@@ -138,6 +139,13 @@ def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: 
             raise ValueError("not a clean label")
         contents.paths.setdefault(subject, {})[hour] = amount
         name = HITS
+    elif counter == VIEWS:
+        if labels.clean(subject) != subject or not type_of(subject).isidentifier():
+            raise ValueError("not an item")
+        contents.items.setdefault(subject, {})[hour] = amount
+        name = f"{VIEWS}:{type_of(subject)}"
+    elif counter == REFUSALS and subject.replace(":", "_").isidentifier():
+        name = f"{REFUSALS}:{subject}"
     elif counter == DROPS and subject.isidentifier():
         name = f"{DROPS}:{subject}"
     elif counter == REQUESTS and not subject:
@@ -159,6 +167,7 @@ def _sketches(contents: Contents) -> list[Sketch]:
     """The sketches that may have grown while this generation was added to."""
     # Plain tuples: they equal sketches, and 50,000 of them cost a quarter, and the garbage collector nothing.
     touched = {(hour // 24, label) for label, hours in contents.paths.items() for hour in hours}
+    touched |= {(hour // 24, ITEM_MARK + item) for item, hours in contents.items.items() for hour in hours}
     touched |= {(day, SITE) for day in {day for day, _ in touched}}
     return cast("list[Sketch]", list(touched))
 

@@ -48,6 +48,9 @@ def verify(reads: Reads) -> VerifyReport:
         Check("hours of paths = ledger", totals["path_hours"], hits),
         Check("days of paths = ledger", totals["path_days"], hits),
         Check("hours of the site = ledger", totals["site_hits"], hits),
+        Check("hours of items = items", totals["item_hours"], totals["items"]),
+        Check("days of items = items", totals["item_days"], totals["items"]),
+        Check("views of the site = items", totals["site_views"], totals["items"]),
         Check("requests = hits + drops", totals["requests"], totals["site_hits"] + totals["drops"]),
     )
     return VerifyReport(checks, totals["dead_letters"])

@@ -145,6 +145,7 @@ class AsgiMiddleware:
             except Exception as error:
                 exchange.name = exchange.pattern = None
                 self._unlabelled(error)
+        exchange.params = scope.get("path_params")
         self._record(exchange)
 
     def _begun(self, scope: Scope) -> Exchange | None:

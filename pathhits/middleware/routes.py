@@ -49,6 +49,7 @@ def note_wsgi_route(exchange: Exchange, environ: Mapping[str, Any]) -> None:
     request = environ.get("werkzeug.request")
     if request is not None and hasattr(request, "url_rule"):
         note_rule(exchange, request.url_rule, environ)
+        exchange.params = request.view_args
     elif "bottle.app" in environ:
         route = environ.get("bottle.route")
         if route is None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response, render_template_string
 
-from pathhits import PathHits, Settings, SettingsError
+from pathhits import PathHits, Rules, Settings, SettingsError
 from pathhits.core.statuses import REASONS
 from pathhits.middleware.asgi import Message, Receive, Scope, Send
 from pathhits.testing import Clock, assert_counted, assert_dropped, counting
@@ -171,7 +171,7 @@ def test_an_asgi_app_is_counted_too(hits: PathHits) -> None:
 
 
 def test_each_block_begins_at_nothing_and_ends_where_it_began(app: Flask, hits: PathHits) -> None:
-    parts = ("buffer", "pending", "stats", "_last_counts", "_deadline")
+    parts = ("buffer", "pending", "stats", "court", "viewing", "_last_counts", "_deadline")
     with counting(app):
         app.test_client().get("/")
         assert_counted(hits, "home")
@@ -256,3 +256,114 @@ def test_a_bug_in_counting_fails_the_test_instead_of_hiding(hits: PathHits, monk
         hits.track_hit("here")
         with pytest.raises(Exception, match="could not be counted"):
             counted.hits()
+
+
+# --- views of items ---
+
+
+@pytest.fixture
+def shop(app: Flask, hits: PathHits) -> Flask:
+    """The app, with its products declared to be items."""
+    hits.register_item("product", route="product", id="number", rules=Rules.antispam())
+    return app
+
+
+def test_a_hit_on_the_route_of_an_item_is_a_view_and_a_reload_within_two_minutes_is_not(
+    shop: Flask, hits: PathHits
+) -> None:
+    with counting(shop, at=NOON) as counted:
+        client = shop.test_client()
+        client.get("/products/1")
+        counted.clock.advance(timedelta(seconds=119))
+        client.get("/products/1")
+        client.get("/products/2")
+        assert (counted.views("product", 1), counted.views("product", "2")) == (1, 1)
+        assert counted.refusals() == {"product:cooldown": 1}
+        assert counted.hits("product") == 3, "a refused view is a hit all the same"
+        counted.clock.advance(timedelta(seconds=1))
+        client.get("/products/1")
+        assert counted.views("product", 1) == 2
+
+
+def test_bots_and_errors_are_no_views(shop: Flask) -> None:
+    with counting(shop) as counted:
+        client = shop.test_client()
+        client.get("/products/1", headers={"User-Agent": "Googlebot/2.1"})
+        client.get("/products/none")
+        client.post("/products/1")
+        assert counted.views("product", 1) == 0
+        assert counted.refusals() == {"product:bot": 1}
+
+
+def test_track_view_answers_with_a_verdict_from_memory(hits: PathHits) -> None:
+    hits.register_item("story", rules=Rules(cooldown=60))
+    with counting(hits, at=NOON) as counted:
+        ann, bob = ({"ip": f"203.0.113.{n}", "user_agent": FIREFOX} for n in (1, 2))
+        assert hits.track_view("story", 7, **ann)
+        again = hits.track_view("story", 7, **ann)
+        assert (bool(again), again.reason) == (False, "cooldown")
+        assert hits.track_view("story", 7, **bob)
+        assert hits.track_view("story", 7, **bob, user_id=1), "a user is not the visitor"
+        assert hits.track_view("story", 7, **ann, user_id=1).reason == "cooldown", "a user is the same elsewhere"
+        assert hits.track_view("story", 7, ip="203.0.113.9", user_agent="curl/8").reason == "bot"
+        counted.clock.advance(timedelta(minutes=1))
+        assert hits.track_view("story", 7, **ann)
+        assert counted.views("story", 7) == 4
+        assert counted.refusals() == {"story:cooldown": 2, "story:bot": 1}
+        assert counted.hits() == 0, "track_view counts no hit"
+
+
+def test_strict_rules_hold_over_midnight(hits: PathHits) -> None:
+    hits.register_item("story", rules=Rules.strict())
+    who = {"ip": "203.0.113.1", "user_agent": FIREFOX}
+    with counting(hits, at=datetime(2026, 11, 20, 23, 58, tzinfo=UTC)) as counted:
+        said = []
+        for minutes in (0, 4, 2, 24 * 60):
+            counted.clock.advance(timedelta(minutes=minutes))
+            said.append(hits.track_view("story", 7, **who).reason)
+        assert said == ["", "cooldown", "", ""]
+        counted.clock.advance(timedelta(minutes=10))
+        assert hits.track_view("story", 7, **who).reason == "already_today"
+
+
+def test_a_view_inside_of_a_request_is_that_visitors(app: Flask, hits: PathHits) -> None:
+    hits.register_item("story", rules=Rules.antispam())
+
+    @app.get("/read")
+    def read() -> str:
+        return hits.track_view("story", "a").reason or "counted"
+
+    with counting(app) as counted:
+        client = app.test_client()
+        assert client.get("/read").text == "counted"
+        assert client.get("/read").text == "cooldown"
+        assert client.get("/read", headers={"User-Agent": FIREFOX}).text == "counted"
+        assert counted.views("story", "a") == 2
+
+
+def test_reads_of_items_answer_from_memory(shop: Flask, hits: PathHits) -> None:
+    with counting(shop):
+        client = shop.test_client()
+        client.get("/products/1")
+        client.get("/products/1")
+        client.get("/products/2", headers={"User-Agent": FIREFOX})
+        client.get("/products/1", headers={"User-Agent": FIREFOX})
+        count = hits.view_count("product", 1)
+        assert (count, count.stored, count.pending, count.partial) == (2, 0, 2, False)
+        assert hits.view_counts("product", [1, 2, 3]) == {"1": 2, "2": 1, "3": 0}
+        found = [(row.item_id, row.views, row.visitors) for row in hits.top_items("product")]
+        assert found == [("1", 2, 2), ("2", 1, 1)]
+        stats = hits.rule_stats()
+        assert stats["limits"]["product"]["cooldown"] == 120
+        assert stats["live_keys"] == {"views": 3, "sessions": 0, "daily_limits": 0}
+        assert stats["refusals"] == {"product:cooldown": 1}
+
+
+def test_clear_forgets_who_has_viewed_what(hits: PathHits) -> None:
+    hits.register_item("story", rules=Rules.antispam())
+    with counting(hits) as counted:
+        for _ in range(2):
+            assert hits.track_view("story", 7, ip="203.0.113.1", user_agent=FIREFOX)
+            assert counted.views("story", 7) == 1
+            counted.clear()
+            assert counted.views("story", 7) == 0

@@ -35,6 +35,7 @@ def note_match(exchange: Exchange, request: HttpRequest) -> None:
     # A view without a name goes by its pattern: its dotted path may stand in many routes. So does a mounted app.
     exchange.name = match.view_name if match.url_name and not mount else None
     exchange.pattern = mount + readable(match.route or "")
+    exchange.params = match.kwargs
 
 
 def label_of(request: HttpRequest, prefer: RouteLabel) -> str:

@@ -53,6 +53,15 @@ class Keys:
         day, label = sketch
         return f"{{{self.namespace}}}:visitors:{day}:{label}"
 
+    def rule(self, name: str = "") -> str:
+        """String or hash, the rule's own time: what a rule remembers of a viewer. ``name`` is one of:
+
+        ``cooldown:<viewer>:<item>``, string: second of the last view. ``session:<viewer>:<item>``, hash: ``start``
+        and ``views``. ``daily:<viewer>:<day>``, string: views of the day. ``viewed:<viewer>:<item>:<day>`` and
+        ``granted:<view>``, string: that it was.
+        """
+        return f"{{{self.namespace}}}:rule:{name}"
+
     def salt(self, period: str) -> str:
         """String, until 48 h after the period: random key of the visitor hashes of one salt period."""
         return f"{{{self.namespace}}}:salt:{period}"

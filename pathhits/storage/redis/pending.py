@@ -11,8 +11,9 @@ from typing import Any, Literal, cast
 
 import redis
 
-from pathhits.hits import Batch, Sketch
+from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, View, item_sketch
 from pathhits.storage.redis.keys import CLIENT_TTL, SKETCH_TTL, SYNC_LOCK_TTL, Keys
+from pathhits.storage.redis.rules import arguments
 from pathhits.storage.redis.scripts import script
 
 #: Fields at which a generation is closed, so that one SQL transaction stays short.
@@ -72,17 +73,28 @@ class PendingStore:
     def add(self, batch: Batch, first_run_id: str) -> Added:
         """Add ``batch`` once, however often it is sent; ``first_run_id`` is "" unless this is a resend."""
         args: list[Any] = [batch.sequence, first_run_id, batch.generation, int(time.time())]
-        args += [self._generation_fields, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS, self.keys.generation("")]
+        args += [self._generation_fields, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS]
+        args += [self.keys.generation(""), self.keys.rule()]
         args.append(len(batch.deltas))
         for delta, amount in batch.deltas.items():
             args += (delta.hour, delta.field(), amount)
         args.append(len(batch.visitors))
         for sketch, members in batch.visitors.items():
             args += (self.keys.sketch(sketch), len(members), *members)
+        args.append(len(batch.views))
+        for view in batch.views:
+            args += (*self._counters(view), *arguments(view))
         keys = [self.keys.open(), self.keys.sealed(), self.keys.client(batch.client)]
         status, run_id, rejected = self._add(keys=keys, args=args)
         words = [_text(word) for word in rejected]
         return Added(cast(Status, _text(status)), _text(run_id), tuple(zip(words[::2], words[1::2], strict=True)))
+
+    def _counters(self, view: View) -> tuple[Any, ...]:
+        """Where a view goes when it counts, and when it does not."""
+        hour = int(view.moment // 3_600)
+        counted, refused = Delta(hour, VIEWS, view.item), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
+        sketch = self.keys.sketch(item_sketch(hour // 24, view.item))
+        return hour, counted.field(), refused.field(), sketch, "" if view.visitor is None else view.visitor
 
     def seal(self) -> list[str]:
         """Close the open generation; the ids of all generations that wait for SQL, the oldest first."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import redis
 
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+
 
 @cache
 def source(name: str) -> str:
-    """The text of ``lua/<name>.lua``."""
-    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    """The text of ``lua/<name>.lua``; a line ``-- include other`` becomes the text of that file."""
+    text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda found: source(found[1]), text)
 
 
 def script(client: redis.Redis, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
@@ -14,13 +14,15 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from pathhits.core import labels
+from pathhits.core.rules import type_of
 from pathhits.core.statuses import Reason
 from pathhits.errors import NotMigrated, StoreUnavailable
-from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Sketch
+from pathhits.hits import DROPS, HITS, ITEM_MARK, REQUESTS, SITE, VIEWS, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, refuses_rows, upsert
 from pathhits.storage.sql.migrate import missing_tables
+from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 
 logger = logging.getLogger("pathhits")
 
@@ -29,16 +31,28 @@ TRIES = 8
 #: Longest wait in seconds before the second try; doubles up to a second.
 FIRST_WAIT = 0.02
 
-_COUNTERS = Upsert(
-    tables.path_counters,
-    keys=("path_key",),
-    fixed=("path", "created_at"),
-    add=("hit_count",),
-    set=("updated_at",),
-    returning=("id", "path_key", "hit_count"),
-)
-_HOURS = Upsert(tables.path_hours, keys=("path_id", "hour"), add=("hits",))
-_DAYS = Upsert(tables.path_days, keys=("path_id", "day"), add=("hits",), grow=("visitors",))
+
+class _Upserts(NamedTuple):
+    """How the three tables of a family are written; ``fixed`` makes the columns that only a new row gets."""
+
+    totals: Upsert
+    hours: Upsert
+    days: Upsert
+    fixed: Callable[[str], tuple[str, ...]]
+
+
+def _upserts(family: Family, names: tuple[str, ...], fixed: Callable[[str], tuple[str, ...]]) -> _Upserts:
+    key, total, each = family.key.name, family.total.name, family.hourly.name
+    returning = ("id", key, total)
+    totals = Upsert(
+        family.totals, (key,), fixed=(*names, "created_at"), add=(total,), set=("updated_at",), returning=returning
+    )
+    hours = Upsert(family.hours, (family.owner, "hour"), add=(each,))
+    return _Upserts(totals, hours, Upsert(family.days, (family.owner, "day"), add=(each,), grow=("visitors",)), fixed)
+
+
+_PATHS = _upserts(PATHS, ("path",), lambda path: (path,))
+_ITEMS = _upserts(ITEMS, ("item", "item_type"), lambda item: (item, type_of(item)))
 _SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
 _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 
@@ -56,15 +70,16 @@ class Letter(NamedTuple):
 
 @dataclass(slots=True)
 class Contents:
-    """What one generation holds, sorted out: hits by label and hour, sums of the site, and what makes no sense."""
+    """What one generation holds, sorted out: hits by label, views by item, sums, and what makes no sense."""
 
     generation: str
     paths: dict[str, dict[int, int]] = field(default_factory=dict)
+    items: dict[str, dict[int, int]] = field(default_factory=dict)
     site: dict[tuple[str, int], int] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.paths or self.site or self.letters)
+        return bool(self.paths or self.items or self.site or self.letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +175,13 @@ class _Writer:
         self._letters = list(contents.letters)
         self._hits = self._paths = 0
         self._refused: dict[int, int] = {}
+        self._refused_views: dict[tuple[str, int], int] = {}
         #: Whether all was written, so that a failure after it can only be the COMMIT's.
         self.complete = False
 
     def write(self, connection: Connection) -> None:
-        keyed = sorted((labels.key_of_clean(label), label) for label in self._contents.paths)
-        self._guarded(connection, keyed, self._write_paths, self._path_letters)
+        self._guarded(connection, _keyed(self._contents.paths), self._write_paths, self._path_letters)
+        self._guarded(connection, _keyed(self._contents.items), self._write_items, self._item_letters)
         site = sorted(self._site().items())
         self._guarded(connection, site, self._write_site, self._site_letters)
         upsert(connection, _SITE_DAYS, sorted((day, n) for (day, label), n in self._visitors.items() if label == SITE))
@@ -203,28 +219,39 @@ class _Writer:
                 self._letters += letters(rows[0], str(error.orig).strip())
 
     def _write_paths(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
-        paths = self._contents.paths
-        now = self._now
-        found = upsert(connection, _COUNTERS, [(key, label, now, _total(paths[label]), now) for key, label in keyed])
-        ids = {bytes(key): identity for identity, key, _ in found}
-        hours = sorted([(ids[key], hour, n) for key, label in keyed for hour, n in paths[label].items()])
-        upsert(connection, _HOURS, hours)
-        upsert(connection, _DAYS, sorted(self._day_rows(ids, keyed)))
-        self._hits += sum(n for _, _, n in hours)
+        self._hits += self._write_family(connection, _PATHS, keyed, self._contents.paths)
         self._paths += len(keyed)
-        self._warn_near_max(found)
 
-    def _day_rows(
-        self, ids: Mapping[bytes, int], keyed: Sequence[tuple[bytes, str]]
-    ) -> Iterator[tuple[int, int, int, int]]:
-        paths, seen = self._contents.paths, self._visitors
-        for key, label in keyed:
-            days: dict[int, int] = {}
-            for hour, n in paths[label].items():
-                days[hour // 24] = min(days.get(hour // 24, 0) + n, tables.COUNTER_MAX)
-            for day, n in days.items():
-                # A plain tuple equals the Sketch, and is made in a quarter of the time.
-                yield ids[key], day, n, seen.get((day, label), 0)  # type: ignore[call-overload]
+    def _write_items(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
+        self._write_family(connection, _ITEMS, keyed, self._contents.items, ITEM_MARK)
+
+    def _write_family(
+        self,
+        connection: Connection,
+        into: _Upserts,
+        keyed: Sequence[tuple[bytes, str]],
+        amounts: Mapping[str, Mapping[int, int]],
+        mark: str = "",
+    ) -> int:
+        """Write totals, hours and days of these subjects; what was added in all."""
+        now, fixed = self._now, into.fixed
+        rows = [(key, *fixed(subject), now, _total(amounts[subject]), now) for key, subject in keyed]
+        found = upsert(connection, into.totals, rows)
+        ids = {bytes(key): identity for identity, key, _ in found}
+        hours = sorted([(ids[key], hour, n) for key, subject in keyed for hour, n in amounts[subject].items()])
+        upsert(connection, into.hours, hours)
+        days = sorted(row for key, subject in keyed for row in self._days(ids[key], amounts[subject], mark + subject))
+        upsert(connection, into.days, days)
+        self._warn_near_max(into, found)
+        return sum(n for _, _, n in hours)
+
+    def _days(self, identity: int, hours: Mapping[int, int], sketched: str) -> Iterator[tuple[int, int, int, int]]:
+        days: dict[int, int] = {}
+        for hour, n in hours.items():
+            days[hour // 24] = min(days.get(hour // 24, 0) + n, tables.COUNTER_MAX)
+        for day, n in days.items():
+            # A plain tuple equals the Sketch, and is made in a quarter of the time.
+            yield identity, day, n, self._visitors.get((day, sketched), 0)  # type: ignore[call-overload]
 
     def _write_site(self, connection: Connection, rows: Sequence[tuple[tuple[str, int], int]]) -> None:
         upsert(connection, _SITE_HOURS, [(counter, hour, n) for (counter, hour), n in rows])
@@ -235,9 +262,18 @@ class _Writer:
             self._refused[hour] = self._refused.get(hour, 0) + n
             yield Letter(f"{hour}:{HITS}:{label}", str(n), error)
 
+    def _item_letters(self, row: tuple[bytes, str], error: str) -> Iterator[Letter]:
+        item = row[1]
+        for hour, n in self._contents.items[item].items():
+            site = (f"{VIEWS}:{type_of(item)}", hour)
+            self._refused_views[site] = self._refused_views.get(site, 0) + n
+            yield Letter(f"{hour}:{VIEWS}:{item}", str(n), error)
+
     def _site(self) -> dict[tuple[str, int], int]:
         """The sums of the site; hits of a path that SQL refused are drops there, so that the sums agree."""
         site = dict(self._contents.site)
+        for key, n in self._refused_views.items():
+            site[key] = max(site[key] - n, 0)
         dropped = f"{DROPS}:{Reason.REJECTED}"
         for hour, n in self._refused.items():
             site[HITS, hour] = max(site[HITS, hour] - n, 0)
@@ -277,10 +313,16 @@ class _Writer:
             )
         )
 
-    def _warn_near_max(self, found: Sequence[tuple[int, bytes, int]]) -> None:
+    def _warn_near_max(self, into: _Upserts, found: Sequence[tuple[int, bytes, int]]) -> None:
         near = [identity for identity, _, count in found if count >= tables.COUNTER_NEAR_MAX]
         if near:
-            logger.warning("path_counters.hit_count is near its maximum for id %s; it is clamped there", near[:10])
+            name = into.totals.table.name
+            logger.warning("a counter of %s is near its maximum for id %s; it is clamped there", name, near[:10])
+
+
+def _keyed(subjects: Iterable[str]) -> list[tuple[bytes, str]]:
+    """Subjects with the hash they are found by, in its order."""
+    return sorted((labels.key_of_clean(subject), subject) for subject in subjects)
 
 
 def _total(hours: Mapping[int, int]) -> int:

@@ -24,10 +24,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.core import labels
 from pathhits.errors import NotMigrated, StoreUnavailable
-from pathhits.hits import DROPS, HITS
+from pathhits.hits import DROPS, HITS, VIEWS
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.migrate import missing_tables
+from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 
 #: Labels asked for in one statement.
 LABELS_A_STATEMENT = 1_000
@@ -78,23 +79,22 @@ class Reads:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def hit_counts(self, wanted: Sequence[str], generations: Sequence[str] = ()) -> Stored:
-        """All hits of each label, 0 for one that SQL does not know; ask for at most `LABELS_A_STATEMENT` at once.
+    def counts(self, family: Family, wanted: Sequence[str], generations: Sequence[str] = ()) -> Stored:
+        """All that was counted of each subject, 0 for one unknown; ask for at most `LABELS_A_STATEMENT` at once.
 
         More would take several statements, which see several moments: a generation may be in the second and not in
         the first.
         """
-        keys = {labels.key(label): label for label in wanted}
-        c = tables.path_counters.c
-        query = select(c.path_key, c.hit_count).where(c.path_key.in_(list(keys)))
+        keys = {labels.key(subject): subject for subject in wanted}
+        query = select(family.key, family.total).where(family.key.in_(list(keys)))
         stored = self._stored(query, generations, LargeBinary())
         found = {keys[bytes(key)]: n for key, n in stored.amounts.items()}
         return Stored(dict.fromkeys(wanted, 0) | found, stored.applied)
 
-    def drops(self, window: Window, generations: Sequence[str] = ()) -> Stored:
-        """Drops by reason."""
+    def by_reason(self, counter: str, window: Window, generations: Sequence[str] = ()) -> Stored:
+        """Drops by reason, or refusals by type and reason, of the whole site."""
         c = tables.site_hours.c
-        query = select(c.counter, func.sum(c.total)).where(c.counter.like(f"{DROPS}:%"), window.hours(c.hour))
+        query = select(c.counter, func.sum(c.total)).where(c.counter.like(f"{counter}:%"), window.hours(c.hour))
         stored = self._stored(query.group_by(c.counter), generations, String())
         return Stored({key.partition(":")[2]: n for key, n in stored.amounts.items()}, stored.applied)
 
@@ -104,54 +104,63 @@ class Reads:
         query = select(c.hour, c.total)
         return self._stored(query.where(c.counter == counter, window.hours(c.hour)), generations, c.hour.type)
 
-    def path_hours(self, label: str, window: Window, generations: Sequence[str] = ()) -> Stored:
-        """Hits of one label by hour."""
-        c, path = tables.path_hours.c, tables.path_counters.c
-        query = select(c.hour, c.hits).join_from(tables.path_hours, tables.path_counters, path.id == c.path_id)
-        return self._stored(
-            query.where(path.path_key == labels.key(label), window.hours(c.hour)), generations, c.hour.type
-        )
+    def hours(self, family: Family, subject: str, window: Window, generations: Sequence[str] = ()) -> Stored:
+        """What was counted of one subject, by hour."""
+        hours, owned = family.hours.c, family.totals.c.id == family.hours.c[family.owner]
+        query = select(hours.hour, family.hourly).join_from(family.hours, family.totals, owned)
+        query = query.where(family.key == labels.key(subject), window.hours(hours.hour))
+        return self._stored(query, generations, hours.hour.type)
 
     def site_visitors(self, window: Window) -> dict[int, int]:
         """Visitors of the whole site by UTC day."""
         c = tables.site_days.c
         return {row.day: row.visitors for row in self._rows(select(c.day, c.visitors).where(window.days(c.day)))}
 
-    def path_visitors(self, wanted: Iterable[str], window: Window) -> dict[str, dict[int, int]]:
-        """Visitors of each label by UTC day; a day counts whole when the window touches it."""
-        keys = {labels.key(label): label for label in wanted}
-        c, path = tables.path_days.c, tables.path_counters.c
-        query = select(path.path_key, c.day, c.visitors).join_from(
-            tables.path_days, tables.path_counters, path.id == c.path_id
-        )
-        found: dict[str, dict[int, int]] = {label: {} for label in keys.values()}
-        for key, day, n in self._rows(query.where(path.path_key.in_(list(keys)), window.days(c.day))):
+    def visitors(self, family: Family, wanted: Iterable[str], window: Window) -> dict[str, dict[int, int]]:
+        """Visitors of each subject by UTC day; a day counts whole when the window touches it."""
+        keys = {labels.key(subject): subject for subject in wanted}
+        days, owned = family.days.c, family.totals.c.id == family.days.c[family.owner]
+        query = select(family.key, days.day, days.visitors).join_from(family.days, family.totals, owned)
+        found: dict[str, dict[int, int]] = {subject: {} for subject in keys.values()}
+        for key, day, n in self._rows(query.where(family.key.in_(list(keys)), window.days(days.day))):
             found[keys[bytes(key)]][day] = n
         return found
 
-    def top_paths(
-        self, window: Window, limit: int, also: Sequence[str] = (), generations: Sequence[str] = ()
+    def top(
+        self,
+        family: Family,
+        window: Window,
+        limit: int,
+        also: Sequence[str] = (),
+        generations: Sequence[str] = (),
+        item_type: str | None = None,
     ) -> Stored:
-        """Hits in the window of the ``limit`` labels with the most, and of the labels ``also`` asked for."""
-        hits = self._hits_in(window)
-        path = tables.path_counters.c
-        per_path = select(path.path, hits.c.hits).join_from(hits, tables.path_counters, path.id == hits.c.path_id)
-        best = per_path.order_by(hits.c.hits.desc(), path.path).limit(limit).subquery()
-        queries = [select(best.c.path, best.c.hits)]
+        """The ``limit`` subjects with the most in the window (of one type of items), and those ``also`` asked for."""
+        counted = _counted_in(family, window)
+        name = family.name
+        owned = family.totals.c.id == counted.c.owner
+        each = select(name.label("name"), counted.c.amount).join_from(counted, family.totals, owned)
+        if item_type is not None:
+            each = each.where(family.totals.c.item_type == item_type)
+        best = each.order_by(counted.c.amount.desc(), name).limit(limit).subquery()
+        queries = [select(best.c.name, best.c.amount)]
         for first in range(0, len(also), LABELS_A_STATEMENT):
-            keys = [labels.key(label) for label in also[first : first + LABELS_A_STATEMENT]]
-            queries.append(per_path.where(path.path_key.in_(keys)))
-        query = union_all(*queries) if len(queries) > 1 else queries[0]
-        found = query.subquery()
-        return self._stored(select(found.c.path, found.c.hits), generations, String())
+            keys = [labels.key(subject) for subject in also[first : first + LABELS_A_STATEMENT]]
+            queries.append(each.where(family.key.in_(keys)))
+        found = (union_all(*queries) if len(queries) > 1 else queries[0]).subquery()
+        return self._stored(select(found.c.name, found.c.amount), generations, String())
 
     def totals(self) -> dict[str, int]:
         """The sums that must agree: of the counters, the hours, the days, the site and the ledger."""
-        site, days, hours = tables.site_hours.c, tables.path_days.c, tables.path_hours.c
+        site = tables.site_hours.c
         sums: dict[str, tuple[ColumnElement[int], ColumnElement[bool]]] = {
-            "path_counters": (tables.path_counters.c.hit_count, literal(True)),
-            "path_hours": (hours.hits, literal(True)),
-            "path_days": (days.hits, literal(True)),
+            "path_counters": (PATHS.total, literal(True)),
+            "path_hours": (PATHS.hourly, literal(True)),
+            "path_days": (PATHS.daily, literal(True)),
+            "items": (ITEMS.total, literal(True)),
+            "item_hours": (ITEMS.hourly, literal(True)),
+            "item_days": (ITEMS.daily, literal(True)),
+            "site_views": (site.total, site.counter.like(f"{VIEWS}:%")),
             "site_hits": (site.total, site.counter == HITS),
             "requests": (site.total, site.counter == "requests"),
             "drops": (site.total, site.counter.like(f"{DROPS}:%")),
@@ -176,27 +185,6 @@ class Reads:
         c = tables.ledger.c
         query = select(c.applied_at, c.paths, c.hits, c.errors, c.seconds).order_by(c.applied_at.desc()).limit(limit)
         return [row._mapping for row in self._rows(query)]
-
-    def _hits_in(self, window: Window) -> FromClause:
-        """Path ids and their hits in the window: whole days from the table of days, the edges from the hours."""
-        if window.since is None and window.until is None:
-            c = tables.path_counters.c
-            return select(c.id.label("path_id"), c.hit_count.label("hits")).subquery()
-        days, hours = tables.path_days.c, tables.path_hours.c
-        first, after = window.whole_days()
-        whole = [days.day >= first] if first is not None else []
-        whole += [days.day < after] if after is not None else []
-        edges = [hours.hour < first * 24] if first is not None else []
-        edges += [hours.hour >= after * 24] if after is not None else []
-        if first is not None and after is not None and first >= after:
-            parts = [select(hours.path_id, hours.hits).where(window.hours(hours.hour))]
-        else:
-            parts = [
-                select(days.path_id, days.hits).where(*whole),
-                select(hours.path_id, hours.hits).where(window.hours(hours.hour), or_(*edges)),
-            ]
-        both = union_all(*parts).subquery()
-        return select(both.c.path_id, func.sum(both.c.hits).label("hits")).group_by(both.c.path_id).subquery()
 
     def _stored(self, query: Select[Any], generations: Sequence[str], key_type: Any) -> Stored:
         """Run ``query`` (key, amount), and in the same statement ask which generations the ledger has.
@@ -235,3 +223,23 @@ class Reads:
         if missing:
             return NotMigrated(f"The database {url} lacks {', '.join(missing)}: run 'pathhits db upgrade'")
         return StoreUnavailable(f"SQL at {url} refused a question: {reason}")
+
+
+def _counted_in(family: Family, window: Window) -> FromClause:
+    """Owners and amounts in the window: whole days from the table of days, the edges from the hours."""
+    if window.since is None and window.until is None:
+        return select(family.totals.c.id.label("owner"), family.total.label("amount")).subquery()
+    day, hour = family.days.c.day, family.hours.c.hour
+    by_day = select(family.days.c[family.owner].label("owner"), family.daily.label("amount"))
+    by_hour = select(family.hours.c[family.owner].label("owner"), family.hourly.label("amount"))
+    first, after = window.whole_days()
+    whole = [day >= first] if first is not None else []
+    whole += [day < after] if after is not None else []
+    edges = [hour < first * 24] if first is not None else []
+    edges += [hour >= after * 24] if after is not None else []
+    if first is not None and after is not None and first >= after:
+        parts = [by_hour.where(window.hours(hour))]
+    else:
+        parts = [by_day.where(*whole), by_hour.where(window.hours(hour), or_(*edges))]
+    both = union_all(*parts).subquery()
+    return select(both.c.owner, func.sum(both.c.amount).label("amount")).group_by(both.c.owner).subquery()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -103,7 +104,45 @@ path_days = Table(
     **_OPTIONS,
 )
 
-#: Sums over the whole site by UTC hour: "hits", "requests", and "drops:<reason>".
+#: All views of each item since the beginning.
+items = Table(
+    "pathhits_items",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("item_key", _Key, nullable=False, unique=True),
+    Column("item", String(255), nullable=False, index=True),
+    Column("item_type", String(24), nullable=False, index=True),
+    _counter("view_count"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    **_OPTIONS,
+)
+
+#: Views of each item by UTC hour (whole hours since 1970).
+item_hours = Table(
+    "pathhits_item_hours",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    _counter("views"),
+    Index("ix_pathhits_item_hours_hour", "hour"),
+    **_OPTIONS,
+)
+
+#: Views and visitors of each item by UTC day (whole days since 1970).
+item_days = Table(
+    "pathhits_item_days",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    _counter("views"),
+    _counter("visitors"),
+    Index("ix_pathhits_item_days_day", "day"),
+    **_OPTIONS,
+)
+
+#: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>" and
+#: "refusals:<type>:<reason>".
 site_hours = Table(
     "pathhits_site_hours",
     metadata,
@@ -148,3 +187,49 @@ dead_letters = Table(
     Column("created_at", UtcDateTime, nullable=False),
     **_OPTIONS,
 )
+
+
+@dataclass(frozen=True)
+class Family:
+    """Three tables that count one kind of thing: in all, by hour, and by day with visitors."""
+
+    totals: Table
+    hours: Table
+    days: Table
+
+    @property
+    def key(self) -> Column[Any]:
+        """The hash by which a thing is found."""
+        return self._column("_key")
+
+    @property
+    def name(self) -> Column[Any]:
+        """What the thing is called."""
+        return self.totals.c[self.key.name.removesuffix("_key")]
+
+    @property
+    def total(self) -> Column[Any]:
+        """All that was ever counted."""
+        return self._column("_count")
+
+    @property
+    def hourly(self) -> Column[Any]:
+        """What was counted in an hour."""
+        return self.hours.c[self.total.name.removesuffix("_count") + "s"]
+
+    @property
+    def daily(self) -> Column[Any]:
+        """What was counted on a day."""
+        return self.days.c[self.hourly.name]
+
+    @property
+    def owner(self) -> str:
+        """The column of hours and days that holds the thing's id."""
+        return f"{self.name.name}_id"
+
+    def _column(self, suffix: str) -> Column[Any]:
+        return next(column for column in self.totals.c if column.name.endswith(suffix))
+
+
+PATHS = Family(path_counters, path_hours, path_days)
+ITEMS = Family(items, item_hours, item_days)

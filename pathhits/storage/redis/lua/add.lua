@@ -1,21 +1,26 @@
--- Adds one batch to the open generation, once, and the visitors it saw to their sketches.
+-- Adds one batch to the open generation, once, the visitors it saw to their sketches, and judges its views.
 --
 -- KEYS  1 open (hash: id, run_id)   2 sealed (zset of generation ids)   3 client (string: last sequence)
 -- ARGV  1 sequence            2 run_id of the server the batch was first sent to, "" when never sent
 --       3 id for a generation that may have to be born    4 now (s)     5 fields at which a generation is full
 --       6 TTL of client (s)   7 TTL of sketches (s)   8 members at which a sketch stops being an exact set
---       9 prefix of generation keys
---       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member
+--       9 prefix of generation keys   10 prefix of rule keys
+--       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member; then v, v times a
+--       view: hour, counter field, refusal field without its reason, sketch key, member ("" for none), and the rest
+--       as judge (rules.lua) takes it
 -- Returns {status, run_id, {field, error, ...}}: status is "added", "duplicate" (was there already) or "uncertain"
 --       (another server than at the first try: applied and rolled back, or never applied; nothing was changed).
 -- Layout: <prefix><id> hash of field to number; <prefix><id>:hours set. A generation is born with its id under one
 --       run_id and closed when the server's run_id is another, so a rollback can never reopen one that SQL has.
 
+-- include rules
+
 local open, sealed, client = KEYS[1], KEYS[2], KEYS[3]
 local sequence, first_run_id, fresh, now = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local full, client_ttl, sketch_ttl, exact = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 local prefix = ARGV[9]
-local at = 10
+local rules = ARGV[10]
+local at = 11
 
 local function server_run_id()
   local info = redis.pcall('INFO', 'server')
@@ -68,30 +73,53 @@ local generation = prefix .. id
 local rejected = {}
 local hours = {}
 
-for _ = 1, tonumber(ARGV[at]) do
-  local hour, field, amount = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+local function reject(what, problem)
+  rejected[#rejected + 1] = what
+  rejected[#rejected + 1] = type(problem) == 'table' and problem.err or tostring(problem)
+end
+
+local function count(hour, field, amount)
   local answer = redis.pcall('HINCRBY', generation, field, amount)
   if type(answer) == 'table' then
-    rejected[#rejected + 1] = field
-    rejected[#rejected + 1] = answer.err
+    reject(field, answer)
   elseif not hours[hour] then
     hours[hour] = true
     redis.call('SADD', generation .. ':hours', hour)
   end
+end
+
+for _ = 1, tonumber(ARGV[at]) do
+  count(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
   at = at + 3
 end
 
 at = at + 1
 for _ = 1, tonumber(ARGV[at]) do
-  local key, count = ARGV[at + 1], tonumber(ARGV[at + 2])
+  local key, size = ARGV[at + 1], tonumber(ARGV[at + 2])
   local members = {}
-  for i = 1, count do members[i] = ARGV[at + 2 + i] end
+  for i = 1, size do members[i] = ARGV[at + 2 + i] end
   local done, problem = pcall(see, key, members)
+  if not done then reject(key, problem) end
+  at = at + 2 + size
+end
+
+at = at + 1
+for _ = 1, tonumber(ARGV[at]) do
+  local hour, field, refused, key, member = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+  local view
+  view, at = read_view(at + 6)
+  local done, reason = pcall(judge, rules, view)
   if not done then
-    rejected[#rejected + 1] = key
-    rejected[#rejected + 1] = type(problem) == 'table' and problem.err or tostring(problem)
+    reject(field, reason)
+  elseif reason then
+    count(hour, refused .. reason, 1)
+  else
+    count(hour, field, 1)
+    if member ~= '' then
+      local seen, problem = pcall(see, key, {member})
+      if not seen then reject(key, problem) end
+    end
   end
-  at = at + 2 + count
 end
 
 return {'added', run_id, rejected}

@@ -1,0 +1,60 @@
+"""Which routes show an item, declared once by the app: a hit there may be a view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pathhits.core.rules import Rules, check_type, subject
+from pathhits.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class ItemType:
+    """One kind of item: the route that shows one, the route parameter that names it, and the rules of its views."""
+
+    name: str
+    route: str
+    id: str
+    rules: Rules
+
+    def item(self, params: Mapping[str, Any] | None) -> str | None:
+        """The item that these route parameters name, as ``type:id``; None when they name none."""
+        value = (params or {}).get(self.id)
+        return None if value is None else subject(self.name, value)
+
+
+class Items:
+    """The item types of one app."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, ItemType] = {}
+        self._by_route: dict[str, ItemType] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_route)
+
+    def __iter__(self) -> Any:
+        return iter(self._by_name.values())
+
+    def register(self, name: str, route: str, id: str, rules: Rules) -> None:
+        """Declare a type; raises `SettingsError` for a name or route that is taken by another declaration."""
+        added = ItemType(check_type(name), route, id, rules)
+        for known in (self._by_name.get(name), self._by_route.get(route) if route else None):
+            if known is not None and known != added:
+                raise SettingsError(
+                    f"register_item({name!r}): {known.name!r} on route {known.route!r} is there already"
+                )
+        self._by_name[name] = added
+        if route:
+            self._by_route[route] = added
+
+    def on_route(self, name: str | None, pattern: str | None) -> ItemType | None:
+        """The type whose items are shown on the route of this name or pattern."""
+        return self._by_route.get(name or "") or self._by_route.get(pattern or "")
+
+    def rules(self, name: str) -> Rules:
+        """The rules of a type; of one that was not declared, none."""
+        known = self._by_name.get(name)
+        return known.rules if known else Rules.none()

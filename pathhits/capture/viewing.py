@@ -1,0 +1,82 @@
+"""The explicit way to count a view: asks the rules once, within the deadline of a request, and never raises."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Protocol
+
+import redis
+
+from pathhits.capture.buffer import Buffer, Seen
+from pathhits.capture.deadline import Deadline, Overdue
+from pathhits.capture.exchange import current
+from pathhits.capture.guard import Guard
+from pathhits.capture.items import Items
+from pathhits.capture.recorder import HEADER_LENGTH, Entry
+from pathhits.core.bots import is_bot
+from pathhits.core.rules import Refusal, Verdict, subject
+from pathhits.hits import View
+
+
+class Court(Protocol):
+    """Who decides; may raise `redis.RedisError`."""
+
+    def judge(self, view: View) -> str: ...
+
+
+class Viewing:
+    """Judges views for the app; what it decides is counted by the buffer, as everything else."""
+
+    def __init__(
+        self, items: Items, buffer: Buffer, court: Court, deadline: Deadline, guard: Guard, drop_bots: bool
+    ) -> None:
+        self._items = items
+        self._buffer = buffer
+        self._court = court
+        self._deadline = deadline
+        self._guard = guard
+        self._drop_bots = drop_bots
+
+    def track(
+        self, item_type: str, item_id: object, ip: str | None, user_agent: str | None, user_id: object | None
+    ) -> Verdict:
+        """Judge and count one view; one round trip to Redis, `Refusal.UNAVAILABLE` when it takes too long."""
+        entry = _entry(ip, user_agent)
+        seen = Seen(
+            entry,
+            subject(item_type, item_id),
+            self._items.rules(item_type).limits,
+            secrets.token_hex(8),
+            None if user_id is None else str(user_id),
+            None,
+        )
+        if self._drop_bots and entry.user_agent is not None and is_bot(entry.user_agent):
+            reason: str | None = Refusal.BOT
+        else:
+            reason = self._asked(seen)
+        self._buffer.see(seen._replace(verdict=reason))
+        return Verdict(Refusal.UNAVAILABLE if reason is None else reason)
+
+    def _asked(self, seen: Seen) -> str | None:
+        """The verdict; None when there was none in time, and the view has to be judged with its batch."""
+
+        def ask() -> str:
+            viewers, visitor = self._buffer.viewer(seen.entry, seen.user_id)
+            return self._court.judge(View(seen.entry.moment, seen.item, viewers, visitor, seen.limits, seen.grant))
+
+        try:
+            return self._deadline.ask(ask)
+        except (redis.RedisError, Overdue) as error:
+            self._guard.failed("a view could not be judged in time", error)
+            return None
+
+
+def _entry(ip: str | None, user_agent: str | None) -> Entry:
+    """Whose view it is: the one given, else the one of the request in progress, else nobody's."""
+    now = time.time()
+    exchange = current.get()
+    if ip is not None or user_agent is not None or exchange is None:
+        return Entry(now, "", None, None, None, "", ip or "", "", user_agent, ip is None)
+    agent, forwarded = exchange.user_agent[:HEADER_LENGTH], exchange.forwarded[-HEADER_LENGTH:]
+    return Entry(now, "", None, None, None, "", exchange.peer, forwarded, agent, exchange.anonymous)

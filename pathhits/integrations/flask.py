@@ -40,10 +40,16 @@ def init_app(hits: PathHits, app: Flask) -> None:
 def _note_route(apps: set[str], exchange: Exchange, environ: Mapping[str, Any]) -> None:
     """Tell the exchange its route, as Flask left it in our environ."""
     matched = environ.get("werkzeug.request")
-    if matched is not None:
-        # Two apps with one PathHits may both have an "index".
-        note_rule(exchange, matched.url_rule, environ, alone=len(apps) == 1)
-        exchange.params = matched.view_args
+    if matched is None:
+        return
+    rule = matched.url_rule
+    exchange.params = matched.view_args
+    # Two apps with one PathHits may both have an "index".
+    alone = len(apps) == 1
+    if rule and alone and environ["SCRIPT_NAME"] == exchange.root and not rule.subdomain and not rule.host:
+        exchange.name, exchange.pattern = rule.endpoint, rule.rule
+    else:
+        note_rule(exchange, rule, environ, alone=alone)
 
 
 def _note_from_inside(hits: PathHits, apps: set[str]) -> None:

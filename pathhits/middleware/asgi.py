@@ -36,12 +36,12 @@ class ScopeExchange(Exchange):
         path: str = scope["path"]
         self.path = path if path.isascii() else _path(scope)
         self.root = _root(scope, path) if scope.get("root_path") else ""
-        client = scope.get("client")
-        self.peer = client[0] if client else ""
+        self._client = scope.get("client")
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("forwarded", "user_agent", "purpose", "anonymous"):
+        if name not in ("peer", "forwarded", "user_agent", "purpose", "anonymous"):
             raise AttributeError(name)
+        self.peer = self._client[0] if self._client else ""
         self.anonymous = False
         self._read(self._headers, self)
         return self.__dict__[name]
@@ -228,10 +228,11 @@ def _note_response(exchange: Exchange, message: Message) -> None:
             # It can be read once, and that is the server's to do.
             return
         for name, value in headers:
-            size = len(name)
-            if size == 12 and name.lower() == b"content-type":
+            if name == b"content-type" or (len(name) == 12 and name.lower() == b"content-type"):
                 exchange.content_type = value.decode("latin-1")
-            elif size == 13 and name.lower() == b"content-range":
+                if exchange.status != 206:
+                    break
+            elif len(name) == 13 and name.lower() == b"content-range":
                 exchange.content_range = value.decode("latin-1")
     except Exception:
         # Only an app that breaks the protocol gets here; its server is the one to say so.

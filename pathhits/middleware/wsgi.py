@@ -138,19 +138,14 @@ class WsgiMiddleware:
         ``args`` and ``named`` are what start_response took, and the server has accepted them.
         """
         try:
-            if named or len(args) > 2:
-                args = (*args, *named.values())
-                exchange.content_type = exchange.content_range = ""
-            status, headers = args[0], args[1]
-            exchange.status = 200 if status == "200 OK" else int(status[:3])
-            if exchange.method == "GET":
-                if type(headers) is list and headers and headers[0][0] == "Content-Type" and exchange.status != 206:
-                    exchange.content_type = headers[0][1]
-                else:
-                    _note_headers(exchange, headers)
+            status, headers = args
+            name, exchange.content_type = headers[0]
+            if status != "200 OK" or name != "Content-Type" or type(headers) is not list:
+                _note_unusual(exchange, args, named)
+            else:
+                exchange.status = 200
         except Exception:
-            # Only an app that breaks the protocol gets here; its server is the one to say so.
-            pass
+            _note_unusual(exchange, args, named)
         if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
             self._noted_route(exchange, environ)
 
@@ -196,16 +191,23 @@ def _is_counted(exchange: Exchange, environ: WSGIEnvironment) -> bool:
     return False
 
 
-def _note_headers(exchange: Exchange, headers: Any) -> None:
-    """Look for the two headers that matter; what can be read once is the server's to read."""
-    if type(headers) is not list and iter(headers) is headers:
-        return
-    for name, value in headers:
-        size = len(name)
-        if size == 12 and name.lower() == "content-type":
-            exchange.content_type = value
-        elif size == 13 and name.lower() == "content-range":
-            exchange.content_range = value
+def _note_unusual(exchange: Exchange, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Read any response, also one that replaces another. What can be read once is the server's to read."""
+    exchange.content_type = exchange.content_range = ""
+    try:
+        status, headers, *_ = (*args, *named.values())
+        exchange.status = int(status[:3])
+        if type(headers) is not list and iter(headers) is headers:
+            return
+        for name, value in headers:
+            size = len(name)
+            if size == 12 and name.lower() == "content-type":
+                exchange.content_type = value
+            elif size == 13 and name.lower() == "content-range":
+                exchange.content_range = value
+    except Exception:
+        # Only an app that breaks the protocol gets here; its server is the one to say so.
+        pass
 
 
 def _written(exchange: Exchange, write: Callable[[bytes], object], data: bytes) -> object:
@@ -232,13 +234,12 @@ def _is_whole(body: Any) -> bool:
     they are not as expected, the body is watched like any other.
     """
     try:
-        pieces, response = [callback.__self__ for callback in body._callbacks]
-        return (
-            pieces.__name__ == "_iter_encoded"
-            and type(response.response) is list
-            and len(response.response) == 1
-            and type(response.response[0]) is bytes
-        )
+        of_pieces, of_response = body._callbacks
+        pieces = of_response.__self__.response
+        if type(pieces) is not list or of_pieces.__self__.__name__ != "_iter_encoded":
+            return False
+        [piece] = pieces
+        return type(piece) is bytes
     except (AttributeError, TypeError, ValueError):
         return False
 

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import ClosingIterator
+
 from tests.unit.middleware.harness import (
     App,
     FileWrapper,
@@ -166,6 +169,26 @@ def replaced(trace: Trace, status: str, headers: Headers, pieces: list[bytes]) -
     return app
 
 
+def werkzeug_whole(trace: Trace, status: str, headers: Headers, pieces: list[bytes]) -> App:
+    """What most Flask views come to: all bytes in memory."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        response = Response(b"".join(pieces), status, headers)
+        response.call_on_close(lambda: trace.add("app: closed"))
+        return response(environ, start_response)
+
+    return app
+
+
+def werkzeug_stream(trace: Trace, status: str, headers: Headers, pieces: list[bytes]) -> App:
+    """A streaming view of Flask."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        return Response(Pieces(trace, pieces), status, headers)(environ, start_response)
+
+    return app
+
+
 KINDS: dict[str, Kind] = {
     "list": returns(lambda trace, pieces: pieces),
     "tuple": returns(lambda trace, pieces: tuple(pieces)),
@@ -181,6 +204,8 @@ KINDS: dict[str, Kind] = {
     "write then generator": writes_then_returns,
     "exc_info None": by_keyword,
     "replaced before sent": replaced,
+    "werkzeug": werkzeug_whole,
+    "werkzeug stream": werkzeug_stream,
 }
 
 #: name: status, headers, pieces, verdict of a GET
@@ -423,6 +448,29 @@ def _file() -> Callable[[Trace], App]:
     return make
 
 
+def _werkzeug(make: Callable[[Trace], Any]) -> Callable[[Trace], App]:
+    """An app that answers with werkzeug's response over these pieces; with a length, so that it does not look."""
+    length = {"Content-Length": "3"}
+    return lambda trace: lambda environ, start_response: Response(make(trace), 200, length)(environ, start_response)
+
+
+def _werkzeug_close_fails(trace: Trace) -> App:
+    def fail() -> None:
+        raise trace.raises(ValueError("in close"))
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        response = Response("all")
+        response.call_on_close(fail)
+        return response(environ, start_response)
+
+    return app
+
+
+def _not_of_that_response(trace: Trace) -> Any:
+    """A stream that closes a response in memory when it is closed itself."""
+    return ClosingIterator(Pieces(trace, [b"one"], ValueError("mid-stream")), [Response("all").close])
+
+
 def _reads_input(trace: Trace) -> App:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response(OK, HTML)
@@ -510,6 +558,11 @@ _SPECIAL = [
     WsgiCase("file, mod_wsgi", _file(), "hit", server=WsgiServer(file_wrapper=file_wrapper_of_mod_wsgi)),
     WsgiCase("file, POST", _file(), "method", "POST", server=WsgiServer(file_wrapper=FileWrapper)),
     WsgiCase("file of the app", body(lambda trace: io.BytesIO(b"one\ntwo\n")), "hit"),
+    WsgiCase("werkzeug fails mid-stream", _werkzeug(lambda t: Pieces(t, [b"one"], ValueError("second"))), "failed"),
+    WsgiCase("werkzeug cannot encode", _werkzeug(lambda trace: ["\ud800"]), "failed"),
+    WsgiCase("werkzeug cannot encode the second", _werkzeug(lambda trace: ["one", "\ud800"]), "failed"),
+    WsgiCase("werkzeug fails in close", _werkzeug_close_fails, "hit"),
+    WsgiCase("werkzeug closes another response", body(_not_of_that_response), "failed"),
     WsgiCase("reads the input", _reads_input, "hit"),
     WsgiCase("fails after a failed write", _write_error_swallowed, "hit", server=WsgiServer(writes_until=0)),
     WsgiCase("fails after a good write", _write_error_swallowed, "failed"),

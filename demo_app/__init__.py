@@ -35,8 +35,8 @@ def create_app(hits: PathHits | None = None) -> Flask:
     counts.register(app, hits)
     pages.register(app)
     app.after_request(_seal)
-    hits.init_app(app)
     hits.register_item("product", route="product_detail", id="slug", rules=Rules.antispam())
+    hits.init_app(app)
     return app
 
 

@@ -34,10 +34,10 @@ BROWSERS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
 )
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
-#: Twenty views in all; each path is fetched by each browser as often as it says.
-VIEWS = {"/": 2, "/products": 2, "/products/iron-pan": 1, "/products/stoneware-jug": 1}
+#: Each path is fetched by each browser as often as it says; the second time is a reload.
+VIEWS = {"/": 2, "/products": 2, "/products/iron-pan": 2, "/products/stoneware-jug": 1}
 TWO_MORE = ("/about", "/privacy")
-EXPECTED = {"home": 6, "products": 6, "product_detail": 6, "about": 1, "privacy": 1}
+EXPECTED = {"home": 6, "products": 6, "product_detail": 9, "about": 1, "privacy": 1}
 
 # The whole demo starts each time, four Python processes and a Redis; that takes some ten seconds.
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="the demo needs fork and sh")]
@@ -139,6 +139,16 @@ def test_the_views_of_three_browsers_are_in_sql_exactly_a_bot_is_not_and_ctrl_c_
     assert {row["path"]: row["visitors"] for row in demo.cli("top")} == {
         label: min(number, len(BROWSERS)) for label, number in EXPECTED.items()
     }
+    # A reload within two minutes is a hit and no view of the product.
+    assert {row["item_id"]: row["views"] for row in demo.cli("top", "--items", "product")} == {
+        "iron-pan": len(BROWSERS),
+        "stoneware-jug": len(BROWSERS),
+    }
+    pan = demo.cli("item", "product", "iron-pan")
+    assert (pan["views"], pan["stored"], pan["visitors_today"]) == (len(BROWSERS), len(BROWSERS), len(BROWSERS))
+    refused = {"product:cooldown": len(BROWSERS), "product:bot": 2}
+    assert demo.cli("sync", "--stats")["stats"]["rules"]["refusals"] == refused
+    assert "This product has been viewed 3 times." in _words(demo.get("/products/iron-pan", BOT))
     assert "viewed <strong" in " ".join(demo.get("/about", BOT).split())
     assert re.search(r'<strong title="6">6</strong> times', demo.get("/products", BOT))
 
@@ -152,6 +162,10 @@ def test_the_views_of_three_browsers_are_in_sql_exactly_a_bot_is_not_and_ctrl_c_
     again.process.send(signal.SIGTERM)
     assert again.process.wait() == 0
     again.assert_gone()
+
+
+def _words(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split()).replace(" .", ".")
 
 
 def _stored(demo: Demo) -> dict[str, int]:

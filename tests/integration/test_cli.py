@@ -19,7 +19,7 @@ from flask.cli import FlaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathhits import PathHits
+from pathhits import PathHits, Rules
 from pathhits.cli import Moment, group, main
 from pathhits.jobs.clock import Clock
 from pathhits.jobs.schedule import SCHEDULE
@@ -30,9 +30,16 @@ from tests.servers.processes import free_port
 
 PASSWORD = "hunter2"
 #: Commands that ask Redis and SQL, and those that only ask SQL.
-ASK_BOTH = (["sync"], ["sync", "--force"], ["stats"], ["top"])
+ASK_BOTH = (
+    ["sync"],
+    ["sync", "--force"],
+    ["stats"],
+    ["top"],
+    ["top", "--items", "product"],
+    ["item", "product", "1"],
+)
 ASK_SQL = (["verify"], ["db", "upgrade"], ["db", "current"])
-WITH_JSON = ("sync", "stats", "top", "doctor", "verify")
+WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify")
 
 Run = Callable[..., Result]
 
@@ -217,6 +224,85 @@ def test_whatever_is_given_as_a_moment_is_one_or_is_misuse(text: str) -> None:
     assert result.exit_code == 2, result.exception
 
 
+# --- items ---
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
+
+
+def view(*views: tuple[str, str, str]) -> None:
+    """Count views in the Redis of this test: type, id and address, under the rules `SHOP` declares."""
+    with closing(PathHits()) as hits:
+        hits.register_item("product", rules=Rules.strict())
+        for item_type, item_id, address in views:
+            hits.track_view(item_type, item_id, ip=address, user_agent=FIREFOX)
+        assert hits.flush()
+
+
+def test_item_and_top_show_views_stored_and_pending_with_their_visitors(run: Run) -> None:
+    run("db", "upgrade")
+    view(("product", "a [b]", "203.0.113.1"), ("product", "a [b]", "203.0.113.2"), ("film", "a [b]", "203.0.113.1"))
+    run("sync")
+    view(("product", "a [b]", "203.0.113.3"), ("product", "c", "203.0.113.3"))
+
+    found = json.loads(run("item", "product", "a [b]", "--json").stdout)
+    assert (found["item_type"], found["item_id"]) == ("product", "a [b]")
+    assert (found["views"], found["stored"], found["pending"]) == (3, 2, 1)
+    assert (found["recent_views"], found["recent_visitors"], found["visitors_today"]) == (3, 3, 3)
+    days = found["days"]
+    assert len(days) == 7
+    assert [day["day"] for day in days] == sorted(day["day"] for day in days)
+    assert (days[-1]["views"], days[-1]["visitors"], sum(day["views"] for day in days)) == (3, 3, 3)
+    shown = [line.split() for line in run("item", "product", "a [b]").stdout.splitlines()]
+    assert ["views", "3"] in shown
+    assert [days[-1]["day"], "3", "3"] in shown
+
+    row = {"item_type": "product", "item_id": "a [b]", "views": 3, "visitors": 3}
+    assert json.loads(run("top", "--items", "product", "--json").stdout) == [
+        row, row | {"item_id": "c", "views": 1, "visitors": 1}
+    ]  # fmt: skip
+    assert json.loads(run("top", "--items", "product", "--limit", "1", "--since", "24h", "--json").stdout) == [row]
+    assert json.loads(run("top", "--items", "product", "--until", "2020-01-01", "--json").stdout) == []
+    assert ["a", "[b]", "3", "3"] in [line.split() for line in run("top", "--items", "product").stdout.splitlines()]
+
+
+def test_an_item_without_views_has_none_and_a_type_that_cannot_be_is_misuse(run_sqlite: Run) -> None:
+    migrate()
+    assert json.loads(run_sqlite("item", "product", "7", "--json").stdout)["views"] == 0
+    for command in (["item", "No type", "7"], ["top", "--items", "No type"]):
+        assert "item type 'No type'" in one_line(run_sqlite(*command, exit_code=2))
+
+
+SHOP = """
+    from pathhits import PathHits, Rules
+
+    hits = PathHits()
+    hits.register_item("product", rules=Rules.strict())
+"""
+
+
+def test_stats_and_sync_stats_show_the_limits_in_force_live_keys_and_refusals(
+    run_sqlite: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate()
+    assert "No item types are declared here" in run_sqlite("stats").stdout
+    _module(tmp_path, monkeypatch, SHOP)
+    monkeypatch.setenv("PATHHITS_APP", "counted_app:hits")
+    view(*[("product", "1", "203.0.113.1")] * 3)
+    strict = {"cooldown": 300, "per_session": 3, "session": 86_400, "per_day": 100, "once_per_day": 1}
+    for command in (["stats", "--json"], ["sync", "--stats", "--json"], ["sync", "--stats", "--json"]):
+        printed = json.loads(run_sqlite(*command).stdout)
+        assert printed.get("stats", printed)["rules"] == {
+            "limits": {"product": strict},
+            "live_keys": {"views": 2, "sessions": 1, "daily_limits": 1},
+            "refusals": {"product:cooldown": 2},
+        }
+    for command in (["stats"], ["sync", "--stats"]):
+        lines = [line.split() for line in run_sqlite(*command).stdout.splitlines()]
+        assert ["product", "300", "3", "86,400", "100", "yes"] in lines
+        assert ["live", "keys:", "daily", "limits", "1"] in lines
+        assert ["refused:", "product:cooldown", "2"] in lines
+
+
 # --- doctor ---
 
 
@@ -337,7 +423,7 @@ def test_doctor_finds_both_stores_away_without_failing_itself(no_redis: Run, no_
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("command", [["sync"], ["stats"], ["top"], ["verify"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["sync"], ["stats"], ["top"], ["item", "product", "1"], ["verify"]], ids=" ".join)
 def test_before_the_migration_a_command_says_how_to_migrate(command: list[str], run: Run) -> None:
     count("/a")
     line = one_line(run(*command, exit_code=1))
@@ -373,7 +459,15 @@ def test_a_wrong_setting_is_misuse_and_one_line(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["tops"], ["top", "--limit", "0"], ["top", "--limit", "x"], ["top", "--since", "soon"], ["sync", "--no"], ["db"]],
+    [
+        ["tops"],
+        ["top", "--limit", "0"],
+        ["top", "--limit", "x"],
+        ["top", "--since", "soon"],
+        ["item", "product"],
+        ["sync", "--no"],
+        ["db"],
+    ],
     ids=" ".join,
 )
 def test_a_wrong_command_or_option_is_misuse(arguments: list[str], run_sqlite: Run) -> None:

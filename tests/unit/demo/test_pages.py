@@ -13,6 +13,7 @@ from demo_app.catalogue import CATEGORIES, PRODUCTS
 from demo_app.release import release
 from pathhits import PathHits
 from tests.servers.redis import RedisServer
+from tests.unit.demo.conftest import BROWSER
 
 PAGES = {
     "/": "home",
@@ -49,6 +50,50 @@ def test_after_a_sync_the_same_number_is_stored(visitor: FlaskClient, hits: Path
     shown = text(visitor, "/about")
     assert "This page has been viewed 1 time." in shown
     assert "Stored in SQL 1 Pending in Redis 0" in shown
+
+
+def test_a_product_shows_its_own_views_and_a_reload_within_two_minutes_is_a_hit_and_no_view(
+    visitor: FlaskClient, hits: PathHits
+) -> None:
+    for path in ("/products/stoneware-jug", "/products/stoneware-jug", "/products/iron-pan"):
+        visitor.get(path)
+    visitor.get("/products/stoneware-jug", headers={"User-Agent": f"{BROWSER} another"})
+    assert hits.flush(10)
+    shown = text(visitor, "/products/stoneware-jug")
+    assert "This product has been viewed 2 times." in shown
+    assert "The product pages together have been viewed 4 times." in shown
+    assert "Views of this product 2 Stored in SQL 0 Pending in Redis 2" in shown
+    assert "not within 2 minutes" in shown
+    assert "This product has been viewed 1 time." in text(visitor, "/products/iron-pan")
+    assert hits.rule_stats()["refusals"] == {"product:cooldown": 1}
+    hits.sync()
+    assert hits.flush(10)
+    assert "Views of this product 2 Stored in SQL 2 Pending in Redis 0" in text(visitor, "/products/stoneware-jug")
+
+
+def test_cards_show_the_views_of_their_products_which_are_read_in_one_call(
+    visitor: FlaskClient, hits: PathHits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.get("/products/iron-pan")
+    assert hits.flush(10)
+    asked: list[int] = []
+    read = hits.stats.view_counts
+
+    def listen(item_type: str, ids: list[str]) -> object:
+        asked.append(len(ids))
+        return read(item_type, ids)
+
+    monkeypatch.setattr(hits.stats, "view_counts", listen)
+    everything = text(visitor, "/products")
+    assert "€79.00 1 view " in everything
+    assert everything.count("0 views") == len(PRODUCTS) - 1
+    assert "€79.00 1 view " in text(visitor, "/"), "the pan is new"
+    text(visitor, "/products/stoneware-jug")
+    assert asked == [len(PRODUCTS), 4, 5]
+
+
+def test_a_page_that_shows_no_product_says_that_each_reload_is_a_hit(visitor: FlaskClient) -> None:
+    assert "Does a reload count? Yes, each is another hit of this page." in text(visitor, "/about")
 
 
 def test_the_list_shows_every_product_and_a_category_only_its_own(visitor: FlaskClient) -> None:
@@ -100,6 +145,10 @@ def test_without_redis_a_page_shows_a_dash_and_the_reason(
     shown = text(shop.test_client(), "/about")
     assert "viewed – times. The count could not be read in time." in shown
     assert "Stored in SQL – Pending in Redis –" in shown
+    product = text(shop.test_client(), "/products/stoneware-jug")
+    assert "This product has been viewed – times." in product
+    assert "– views" in product
+    assert "0 views" not in product
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere"])

@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/*.md anew: the settings, the commands, the reasons of drops (``make docs``).
+"""Writes the generated parts of docs/*.md anew: settings, commands, the reasons of drops and refusals (``make docs``).
 
 A generated part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; tests/unit/test_docs.py compares.
 """
@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from pathhits.cli import group
+from pathhits.core.rules import REFUSALS
 from pathhits.core.statuses import REASONS
 from pathhits.settings import BARE_ENV_NAMES, ENV_PREFIX, Settings
 
@@ -83,7 +84,7 @@ def _command(path: tuple[str, ...], command: click.Command) -> str:
 
 
 def _option(option: click.Option) -> str:
-    metavar = "" if option.is_flag else f" {option.type.name.upper().split()[0]}"
+    metavar = "" if option.is_flag else f" {option.metavar or option.type.name.upper().split()[0]}"
     return f"`{', '.join(option.opts)}{metavar}`"
 
 
@@ -97,7 +98,17 @@ def drops() -> str:
     return table(("reason", "meaning"), ((f"`{reason}`", text) for reason, text in REASONS.items()))
 
 
-PARTS: dict[str, Callable[[], str]] = {"settings": settings, "commands": commands, "drops": drops}
+def refusals() -> str:
+    """One row a reason."""
+    return table(("reason", "meaning"), ((f"`{reason}`", text) for reason, text in REFUSALS.items()))
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "commands": commands,
+    "drops": drops,
+    "refusals": refusals,
+}
 
 
 def renewed(text: str) -> str:

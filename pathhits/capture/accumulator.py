@@ -23,6 +23,7 @@ class Accumulator:
         self._visitors: dict[Sketch, set[int]] = {}
         self._members = 0
         self._labels: dict[int, set[str]] = {}
+        self._items: dict[int, set[str]] = {}
         self._views: deque[View] = deque()
         #: Visitors that were not noted because too many waited.
         self.visitors_shed = 0
@@ -41,7 +42,7 @@ class Accumulator:
     def hit(self, hour: int, label: str, visitor: int | None) -> None:
         """Count one hit, under `OTHER` once the day has had its share of labels, or too much waits for Redis."""
         day = hour // 24
-        label = self._admit(day, label)
+        label = self._admit(self._labels, day, label)
         if len(self._deltas) >= self._max_waiting and Delta(hour, HITS, label) not in self._deltas:
             label = OTHER
         self._add(Delta(hour, HITS, label), 1)
@@ -64,16 +65,17 @@ class Accumulator:
         if view.visitor is not None:
             self._see(item_sketch(hour // 24, item), view.visitor)
 
-    def refuse(self, moment: float, item: str, reason: str) -> None:
-        """Count a view that the rules have refused."""
-        self._add(Delta(int(moment // 3_600), REFUSALS, f"{type_of(item)}:{reason}"), 1)
+    def refuse(self, moment: float, item: str, reason: str, amount: int = 1) -> None:
+        """Count views that the rules have refused."""
+        self._add(Delta(int(moment // 3_600), REFUSALS, f"{type_of(item)}:{reason}"), amount)
 
     def take_views(self, size: int) -> tuple[View, ...]:
         """Remove and return at most ``size`` views to be judged, the longest waiting first."""
         return tuple(self._views.popleft() for _ in range(min(size, len(self._views))))
 
     def _admit_item(self, view: View) -> str:
-        admitted = self._admit(int(view.moment // 86_400), view.item)
+        # Apart from labels: a shop with many products still has room for its pages.
+        admitted = self._admit(self._items, int(view.moment // 86_400), view.item)
         return view.item if admitted == view.item else subject(type_of(view.item), OTHER)
 
     def _add(self, delta: Delta, amount: int) -> None:
@@ -112,12 +114,12 @@ class Accumulator:
         self._requests = self._requests - share
         return {Delta(hour, REQUESTS, ""): amount for hour, amount in share.items()}
 
-    def _admit(self, day: int, label: str) -> str:
-        known = self._labels.get(day)
+    def _admit(self, by_day: dict[int, set[str]], day: int, label: str) -> str:
+        known = by_day.get(day)
         if known is None:
-            known = self._labels[day] = set()
-            for old in sorted(self._labels)[:-DAYS_REMEMBERED]:
-                del self._labels[old]
+            known = by_day[day] = set()
+            for old in sorted(by_day)[:-DAYS_REMEMBERED]:
+                del by_day[old]
         if label not in known:
             if len(known) >= self._max_labels:
                 return OTHER

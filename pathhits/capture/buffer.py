@@ -26,7 +26,7 @@ from pathhits.core.periods import hour_of
 from pathhits.core.rules import Limits, Refusal
 from pathhits.core.statuses import Reason
 from pathhits.core.visitors import previous_period, salt_period, secret_salt
-from pathhits.hits import DROPS, HITS, REQUESTS, Batch, Delta, View
+from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, View
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
 
@@ -74,7 +74,8 @@ class Buffer:
 
     def __init__(self, settings: Settings, sink: Sink, salts: Salts, guard: Guard, items: Items | None = None) -> None:
         self._settings = settings
-        self._items = items or Items()
+        # One that is still empty is false, and is filled by what the app declares later.
+        self._items = Items() if items is None else items
         self._sink = sink
         self._salts = salts
         self._guard = guard
@@ -281,6 +282,12 @@ class Buffer:
                 viewers, visitor = self.viewer(seen.entry, seen.user_id, ask=ask)
             except LookupError:
                 return False
+            except redis.RedisError:
+                raise
+            except Exception as error:
+                self._guard.failed("internal", error)
+                self._seen.popleft()
+                continue
             view = View(seen.entry.moment, seen.item, viewers, visitor, seen.limits, seen.grant)
             if seen.verdict is None:
                 self._accumulator.candidate(view)
@@ -295,8 +302,13 @@ class Buffer:
         """The view that this entry may be; None when its route shows no item."""
         if not self._items or entry.reason:
             return None
-        shown = self._items.on_route(entry.name, entry.pattern)
-        item = shown.item(entry.params) if shown else None
+        try:
+            shown = self._items.on_route(entry.name, entry.pattern)
+            item = shown.item(entry.params) if shown else None
+        except Exception as error:
+            # A route parameter that has no text: the hit counts, and nothing behind it waits.
+            self._guard.failed("internal", error)
+            return None
         if shown is None or item is None:
             return None
         viewers, visitor = self.viewer(entry, None, ask=ask)
@@ -340,9 +352,10 @@ class Buffer:
         if period not in self._known_salts:
             if not ask:
                 raise LookupError(period)
-            self._known_salts[period] = self._salts.get(period)
+            salt = self._known_salts[period] = self._salts.get(period)
             for old in list(self._known_salts)[:-SALTS_REMEMBERED]:
                 self._known_salts.pop(old, None)
+            return salt
         return self._known_salts[period]
 
     def _send(self, deadline: float | None) -> None:
@@ -390,6 +403,8 @@ class Buffer:
             if delta.counter == REQUESTS:
                 if reason == Reason.UNCERTAIN:
                     self._accumulator.request(delta.hour, amount)
+            elif delta.counter == VIEWS and reason == Reason.UNCERTAIN:
+                self._accumulator.refuse(delta.hour * 3_600, delta.subject, Refusal.UNCERTAIN, amount)
             elif delta.counter not in (HITS, DROPS):
                 self._guard.failed("views were lost", f"{amount} of {delta.subject}: {reason}")
             elif delta[1:] != (DROPS, Reason.REJECTED):  # or it would be refused again, without end

@@ -15,7 +15,7 @@ from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.recorder import HEADER_LENGTH, Entry
 from pathhits.core.bots import is_bot
-from pathhits.core.rules import Refusal, Verdict, subject
+from pathhits.core.rules import Refusal, Verdict, check_type, subject
 from pathhits.hits import View
 
 
@@ -45,7 +45,7 @@ class Viewing:
         entry = _entry(ip, user_agent)
         seen = Seen(
             entry,
-            subject(item_type, item_id),
+            subject(check_type(item_type), item_id),
             self._items.rules(item_type).limits,
             secrets.token_hex(8),
             None if user_id is None else str(user_id),

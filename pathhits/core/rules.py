@@ -74,6 +74,9 @@ class Rules:
     once_per_day: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("cooldown", "per_session", "session", "per_day"):
+            if type(getattr(self, name)) is not int:
+                raise SettingsError(f"Rules({name}={getattr(self, name)!r}): give a whole number")
         for name in ("cooldown", "per_session", "per_day"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"Rules({name}={getattr(self, name)}): give 0 (off) or more")
@@ -103,7 +106,7 @@ class Rules:
 
 def check_type(item_type: str) -> str:
     """The type of an item: a short word of lower-case letters, digits and underscores; else `SettingsError`."""
-    if not _TYPE.fullmatch(item_type):
+    if not isinstance(item_type, str) or not _TYPE.fullmatch(item_type):
         raise SettingsError(f"item type {item_type!r}: give a word of at most 24 characters such as 'product'")
     return item_type
 

@@ -20,6 +20,7 @@ from pathhits.storage.sql import migrate, tables
 from pathhits.storage.sql.dialects import make_engine
 from pathhits.storage.sql.ledger import TRIES, Applied, Contents, Ledger
 from pathhits.storage.sql.reads import Reads, Window
+from pathhits.storage.sql.tables import PATHS
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Fault, FaultProxy
 
@@ -148,7 +149,7 @@ def test_labels_that_collations_merge_are_counted_apart(engine: Engine) -> None:
     apply(engine, contents("g", {label: n for n, label in enumerate(labels, 1)}))
     apply(engine, contents("h", dict.fromkeys(labels, 100)))
     assert stored(engine) == {label: 100 + n for n, label in enumerate(labels, 1)}
-    assert Reads(engine).hit_counts(labels).amounts == stored(engine)
+    assert Reads(engine).counts(PATHS, labels).amounts == stored(engine)
 
 
 @pytest.mark.parametrize("others", [0, 3_000], ids=["few rows", "many rows"])
@@ -182,7 +183,7 @@ def test_visitors_only_grow(engine: Engine) -> None:
     for generation, number in (("g", 7), ("h", 5), ("i", 9)):
         seen = {Sketch(DAY, "/a"): number, Sketch(DAY, SITE): number + 1}
         apply(engine, contents(generation, {"/a": 1}), seen)
-        now = Reads(engine).path_visitors(["/a"], Window()), Reads(engine).site_visitors(Window())
+        now = Reads(engine).visitors(PATHS, ["/a"], Window()), Reads(engine).site_visitors(Window())
         assert now == ({"/a": {DAY: max(number, 7)}}, {DAY: max(number, 7) + 1})
 
 
@@ -258,7 +259,7 @@ def test_rows_that_sql_refuses_are_set_aside_with_its_error_and_the_rest_lands(
     report = verify(reads)
     assert report.ok, report
     assert report.dead_letters == 2
-    assert reads.drops(Window()).amounts == {"bot": 2, "rejected": 7}
+    assert reads.by_reason(DROPS, Window()).amounts == {"bot": 2, "rejected": 7}
 
 
 def test_among_many_rows_one_that_does_not_fit_is_set_aside_and_the_rest_lands(engine: Engine) -> None:
@@ -277,7 +278,7 @@ def test_counters_are_clamped_at_their_maximum_and_named(engine: Engine, caplog:
     apply(engine, contents("h", {"/full": 5}, hour=HOUR + 1))
     apply(engine, contents("i", {"/full": 5}))
     assert stored(engine) == {"/full": MAX, "/other": 1}
-    hours = Reads(engine).path_hours("/full", Window()).amounts
+    hours = Reads(engine).hours(PATHS, "/full", Window()).amounts
     assert hours == {HOUR: MAX, HOUR + 1: 5}
     assert "near its maximum" in caplog.text
     assert Reads(engine).totals()["near_max"] == 1
@@ -381,7 +382,7 @@ def test_a_database_without_our_tables_says_how_to_make_them(empty_engine: Engin
     with pytest.raises(NotMigrated, match="pathhits db upgrade"):
         apply(empty_engine, contents("g", {"/": 1}))
     with pytest.raises(NotMigrated, match="pathhits db upgrade"):
-        Reads(empty_engine).hit_counts(["/"])
+        Reads(empty_engine).counts(PATHS, ["/"])
 
 
 def test_a_server_that_is_gone_is_unavailable_and_takes_everything_when_it_is_back(
@@ -394,7 +395,7 @@ def test_a_server_that_is_gone_is_unavailable_and_takes_everything_when_it_is_ba
     with pytest.raises(StoreUnavailable, match="they stay in Redis"):
         apply(engine, contents("g", {"/": 1}))
     with pytest.raises(StoreUnavailable):
-        Reads(engine).hit_counts(["/"])
+        Reads(engine).counts(PATHS, ["/"])
     server.start()
     assert apply(engine, contents("g", {"/": 1})).new
     engine.dispose()

@@ -22,6 +22,7 @@ from pathhits.errors import StoreUnavailable
 from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Batch, Delta, Sketch
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.reads import Window
+from pathhits.storage.sql.tables import PATHS
 from tests.servers.redis import RedisServer
 
 Start = Callable[[Callable[[], RedisServer]], RedisServer]
@@ -332,4 +333,4 @@ def test_a_sync_between_the_batches_of_one_flush_misses_no_visitor(hits: PathHit
     assert hits.flush(30.0)
     hits.redis.flushdb()
     assert hits.stored_hit_count("/popular") == 300
-    assert hits.reads.path_visitors(["/popular"], Window())["/popular"][now // 24] >= 290
+    assert hits.reads.visitors(PATHS, ["/popular"], Window())["/popular"][now // 24] >= 290

@@ -17,13 +17,15 @@ import click
 import pytest
 
 from pathhits.cli import group
+from pathhits.core.rules import REFUSALS, Rules
 from pathhits.core.statuses import REASONS
 from pathhits.hits import Sketch
 from pathhits.jobs.doctor import Finding
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import Check, VerifyReport
 from pathhits.settings import ENV_PREFIX, Settings, names
-from pathhits.stats import PathRow
+from pathhits.stats import ItemRow, PathRow
+from pathhits.storage import redis as redis_storage
 from pathhits.storage.redis import keys
 from pathhits.storage.sql.tables import VERSION_TABLE, metadata
 
@@ -120,6 +122,31 @@ CHECKS = {
             hits.track_hit("product")
             assert hits.hit_count("product") == 1
     """,
+    "items": """
+        if "product_detail" not in app.view_functions:
+            app.add_url_rule("/products/<slug>", "product_detail", lambda slug: "x")
+        from pathhits.testing import counting
+        with counting(hits) as counted:
+            client = app.test_client()
+            for _ in range(2):
+                client.get("/products/stoneware-jug")
+            assert counted.views("product", "stoneware-jug") == 1
+            assert counted.refusals() == {"product:cooldown": 1}
+            assert counted.hits("product_detail") == 2
+    """,
+    "track_view": """
+        from pathhits.testing import counting
+        with counting(hits) as counted:
+            assert [read(7, 1), read(7, 1), read(7, None)] == ["counted", "cooldown", "counted"]
+            assert counted.views("story", 7) == 2
+    """,
+    "reading_items": """
+        from pathhits.testing import counting
+        with counting(hits):
+            hits.track_view("product", "iron-pan")
+            assert hits.view_count("product", "iron-pan") == 1
+    """,
+    "testing_views": "",
     "testing": "test_product_pages_are_counted_together()",
     "clock": "",
     "include_name": """
@@ -143,7 +170,7 @@ CHECKS = {
             assert counted.labels() == {"/shelf/{number}": 1}
     """,
 }
-#: Where those of "reading" that ask both stores are answered from memory.
+#: Where the "reading" examples, which ask both stores, are answered from memory.
 _IN_MEMORY = "from pathhits import PathHits\nfrom pathhits.testing import counting\n"
 
 
@@ -182,7 +209,8 @@ def test_the_generated_parts_are_up_to_date(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"), [("settings", "settings"), ("commands", "commands"), ("troubleshooting", "drops")]
+    ("name", "part"),
+    [("settings", "settings"), ("commands", "commands"), ("troubleshooting", "drops"), ("items", "refusals")],
 )
 def test_the_generated_parts_are_where_they_belong(name: str, part: str) -> None:
     text = read(DOCS / f"{name}.md")
@@ -204,6 +232,20 @@ def test_every_setting_is_documented_with_its_variable_and_default() -> None:
 def test_every_reason_of_a_drop_is_documented() -> None:
     text = read(DOCS / "troubleshooting.md")
     assert {code(row[0])[0]: row[1] for row in rows(text) if len(row) == 2 and code(row[0])} == REASONS
+
+
+def test_every_reason_of_a_refusal_is_documented() -> None:
+    text = read(DOCS / "items.md")
+    assert {code(row[0])[0]: row[1] for row in rows(text) if len(row) == 2 and code(row[0])} == REFUSALS
+
+
+def test_the_presets_of_rules_are_documented_with_their_numbers() -> None:
+    documented = {code(row[0])[0]: row[2:] for row in rows(read(DOCS / "items.md")) if len(row) == 5 and code(row[0])}
+    presets = [Rules.none(), Rules.antispam(), Rules.strict()]
+    written = {str(number): number for number in range(1_000)} | {"86400": 86_400, "no": False, "yes": True}
+    assert {name: [written[cell] for cell in cells] for name, cells in documented.items()} == {
+        spec.name: [getattr(rules, spec.name) for rules in presets] for spec in dataclasses.fields(Rules)
+    }
 
 
 def every_command(command: click.Command = group, name: str = "pathhits") -> Iterator[tuple[str, click.Command]]:
@@ -229,6 +271,8 @@ def test_the_json_of_the_commands_is_documented() -> None:
     documented = {code(row[0])[0]: set(code(row[1])) for row in rows(read(DOCS / "commands.md")) if code(row[0])}
     assert documented["sync"] >= set(SyncReport().as_dict())
     assert documented["top"] == set(PathRow.__slots__)
+    assert documented["top --items"] == set(ItemRow.__slots__)
+    assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
     assert documented["doctor"] >= set(Finding("", "ok", "").as_dict())
     assert documented["verify"] == {
         *VerifyReport((), 0).as_dict(),
@@ -280,6 +324,11 @@ TTLS = {
     "sync_lock": f"{keys.SYNC_LOCK_TTL} seconds",
     "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
     "seen": f"{keys.CLOCK_SEEN_TTL} seconds",
+    "rule:cooldown": "the rule's `cooldown`",
+    "rule:session": "the rule's `session`",
+    "rule:daily": "48 hours",
+    "rule:viewed": "48 hours",
+    "rule:granted": "48 hours",
 }
 #: How the page writes the changing part of a key.
 PLACES = {
@@ -288,12 +337,24 @@ PLACES = {
 }
 
 
+def every_rule() -> Iterator[tuple[str, str]]:
+    """Name and type of each key that a rule makes, as the head of the script says, which is where they are made."""
+    script = (Path(redis_storage.__file__).parent / "lua" / "rules.lua").read_text(encoding="utf-8")
+    head = " ".join(line.lstrip("- ") for line in script.splitlines() if line.startswith("--"))
+    found = re.findall(r"<prefix>(\S+) (string|hash)", head)
+    assert {name.partition(":")[0] for name, _ in found} == set(re.findall(r"'(\w+):(?:%s)?'?", script))
+    yield from found
+
+
 def every_key() -> Iterator[tuple[str, str, str]]:
     """Of each key that the code makes: the method, the key as the page writes it, and the method's docstring."""
     classes: list[Any] = [found for _, found in inspect.getmembers(keys, inspect.isclass)]
     for made in [found("pathhits") for found in classes if found.__module__ == keys.__name__]:
         for name, method in inspect.getmembers(made, inspect.ismethod):
-            if not name.startswith("_"):
+            if name == "rule":
+                for rule, kind in every_rule():
+                    yield f"rule:{rule.partition(':')[0]}", method(rule), f"{kind}, the rule's own time"
+            elif not name.startswith("_"):
                 parameters = inspect.signature(method).parameters
                 arguments = [
                     Sketch("<day>", "<label>") if place == "sketch" else PLACES[place][name]  # type: ignore[arg-type]
@@ -373,7 +434,7 @@ def test_every_check_belongs_to_an_example() -> None:
 
 @pytest.mark.parametrize(("page", "run", "text"), RUN, ids=[f"{page.stem}-{run}" for page, run, _ in RUN])
 def test_examples_do_what_their_page_says(page: Path, run: str, text: str, tmp_path: Path) -> None:
-    if run == "reading":
+    if run.startswith("reading"):
         body = text.replace("hits = PathHits()\n", "hits = PathHits()\nmemory = counting(hits)\nmemory.__enter__()\n")
         text = _IN_MEMORY + body + "memory.__exit__(None, None, None)\n"
     script = tmp_path / "example.py"

@@ -14,7 +14,7 @@ from pathhits.cli import group
 from pathhits.core.counts import Count
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import VerifyReport
-from pathhits.stats import PathRow, Point
+from pathhits.stats import ItemRow, PathRow, Point
 
 HEAVY = (
     "alembic", "asgiref", "click", "django", "fastapi", "flask", "gunicorn", "redis", "rich", "rq", "rq_scheduler",
@@ -41,8 +41,23 @@ CONTRACT: dict[str, dict[str, object]] = {
         "by": "hour",
         "tz": "UTC",
         "label": None,
+        "item": None,
     },
     "drops": {"since": None, "until": None},
+    "track_view": {
+        "item_type": "required",
+        "item_id": "required",
+        "ip": None,
+        "user_agent": None,
+        "user_id": None,
+    },
+    "atrack_view": {"item_type": "required", "item_id": "required"},
+    "view_count": {"item_type": "required", "item_id": "required"},
+    "view_counts": {"item_type": "required", "ids": "required"},
+    "stored_view_count": {"item_type": "required", "item_id": "required"},
+    "pending_view_count": {"item_type": "required", "item_id": "required"},
+    "top_items": {"item_type": "required", "since": None, "until": None, "limit": 10},
+    "rule_stats": {},
     "flush": {"timeout": 5.0},
     "sync": {"force": False},
     "verify": {},
@@ -79,9 +94,16 @@ def test_a_process_that_counts_loads_no_framework_and_no_queue() -> None:
 
 
 def test_every_public_name_is_there_and_listed() -> None:
-    assert {"PathHits", "Settings", "PathHitsError", "SettingsError", "StoreUnavailable", "NotMigrated"} <= set(
-        pathhits.__all__
-    )
+    assert {
+        "PathHits",
+        "Settings",
+        "PathHitsError",
+        "SettingsError",
+        "StoreUnavailable",
+        "NotMigrated",
+        "Rules",
+        "Verdict",
+    } <= set(pathhits.__all__)
     for name in pathhits.__all__:
         assert getattr(pathhits, name) is not None
     assert pathhits.__all__ == sorted(pathhits.__all__, key=lambda name: (name.startswith("__"), name))
@@ -90,6 +112,10 @@ def test_every_public_name_is_there_and_listed() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'PathHit'"):
         pathhits.PathHit  # noqa: B018  # the access is the test
+
+
+def test_an_item_is_declared_by_type_route_id_and_rules() -> None:
+    assert list(inspect.signature(PathHits.register_item).parameters)[1:] == ["item_type", "route", "id", "rules"]
 
 
 @pytest.mark.parametrize("name", CONTRACT)
@@ -114,6 +140,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
     assert {"batches", "paths", "hits", "events", "errors", "seconds"} <= set(SyncReport().as_dict())
     assert {"ok", "checks"} <= set(VerifyReport((), 0).as_dict())
     assert {"path", "hits", "visitors"} <= set(PathRow.__slots__)
+    assert {"item_type", "item_id", "views", "visitors"} <= set(ItemRow.__slots__)
     assert {"start", "value"} <= set(Point.__slots__)
     count = Count(40, 2)
     assert (count, count.stored, count.pending, count.partial) == (42, 40, 2, False)
@@ -122,9 +149,10 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 
 
 def test_the_commands_of_the_contract_are_there() -> None:
-    commands = {"db", "sync", "stats", "top", "worker", "clock", "doctor", "verify"}
+    commands = {"db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify"}
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}
+    assert "--items" in {o for p in group.commands["top"].params for o in p.opts}
     assert "--burst" in {o for p in group.commands["worker"].params for o in p.opts}
     assert "--list" in {o for p in group.commands["clock"].params for o in p.opts}
 

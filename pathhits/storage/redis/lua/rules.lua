@@ -32,10 +32,10 @@ end
 
 local function refusal(prefix, view, keys)
   if view.cooldown > 0 then
-    local last = tonumber(look_up(prefix, view, keys.cooldown, 'GET') or view.moment - view.cooldown)
-    if math.abs(view.moment - last) < view.cooldown then return 'cooldown' end
+    local last = tonumber(look_up(prefix, view, keys.cooldown, 'GET') or nil)
+    if last and math.abs(view.moment - last) < view.cooldown then return 'cooldown' end
     -- A view that comes late does not shorten the wait after a later one.
-    view.last = math.max(view.moment, last)
+    view.last = math.max(view.moment, last or view.moment)
   end
   if view.once_per_day and look_up(prefix, view, keys.viewed, 'GET') then return 'already_today' end
   if view.per_session > 0 then

@@ -181,7 +181,8 @@ def test_a_route_parameter_without_a_text_costs_its_view_and_nothing_else(make: 
 
     hits = make()
     hits.register_item("product", route="p", id="slug")
-    hits.buffer.append((time.time(), "", "p", "/p/<slug>", "/p/1", "", "203.0.113.7", "", BROWSER, False, {"slug": Mute()}))  # type: ignore[arg-type]  # fmt: skip
+    entry = (time.time(), "", "p", "/p/<slug>", "/p/1", "", "203.0.113.7", "", BROWSER, False, {"slug": Mute()})
+    hits.buffer.append(entry)  # type: ignore[arg-type]  # fmt: skip
     assert hits.flush()
     assert hits.total() == 1
 
@@ -252,8 +253,13 @@ def test_two_processes_of_two_hundred_threads_make_one_view(make: Make) -> None:
 def test_a_view_costs_one_round_trip(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:
     hits.track_view("product", "warm", **WHO)
     asked: list[Any] = []
-    send = type(hits.redis).execute_command
-    monkeypatch.setattr(type(hits.redis), "execute_command", lambda self, *args, **kw: asked.append(args[0]) or send(self, *args, **kw))  # fmt: skip
+    send: Any = type(hits.redis).execute_command
+
+    def noted(client: Any, *args: Any, **options: Any) -> Any:
+        asked.append(args[0])
+        return send(client, *args, **options)
+
+    monkeypatch.setattr(type(hits.redis), "execute_command", noted)
     assert hits.track_view("product", 1, **WHO)
     assert asked == ["EVALSHA"]
 

@@ -94,7 +94,7 @@ class Rules:
         return Limits(self.cooldown, self.per_session, self.session, self.per_day, int(self.once_per_day))
 
 
-def check_type(item_type: str) -> str:
+def check_type(item_type: object) -> str:
     """The type of an item: a short word of lower-case letters, digits and underscores; else `SettingsError`."""
     if not isinstance(item_type, str) or not _TYPE.fullmatch(item_type):
         raise SettingsError(f"item type {item_type!r}: give a word of at most 24 characters such as 'product'")

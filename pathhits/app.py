@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 from wsgiref.types import WSGIApplication
 
-from redis import Redis
+from redis import Redis, RedisError
 
 from pathhits.capture import shutdown
 from pathhits.capture.buffer import Buffer
@@ -24,12 +24,12 @@ from pathhits.capture.recorder import Recorder
 from pathhits.capture.viewing import Viewing
 from pathhits.core.counts import Count
 from pathhits.core.rules import Refusal, Rules, Verdict
-from pathhits.errors import PathHitsError, SettingsError
+from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
 from pathhits.hits import ITEM_MARK
 from pathhits.middleware.asgi import AsgiApp, AsgiMiddleware
 from pathhits.middleware.wsgi import WsgiMiddleware
 from pathhits.settings import Settings
-from pathhits.storage.redis.client import connect
+from pathhits.storage.redis.client import connect, explain
 from pathhits.storage.redis.keys import Keys
 from pathhits.storage.redis.pending import PendingStore
 from pathhits.storage.redis.rules import RuleStore
@@ -231,13 +231,14 @@ class PathHits:
     def rule_stats(self) -> dict[str, Any]:
         """The limits in force by item type, the live keys of the rules, and refusals by ``type:reason``.
 
-        Counting live keys scans all of Redis: for a person who looks, not for a page.
+        Counting live keys scans all of Redis: for a person who looks, not for a page. Raises `StoreUnavailable`.
         """
-        return {
-            "limits": {declared.name: declared.rules.limits._asdict() for declared in self.items},
-            "live_keys": self.court.live_keys(),
-            "refusals": self.stats.refusals(),
-        }
+        try:
+            live_keys = self.court.live_keys()
+        except RedisError as error:
+            raise StoreUnavailable(explain(error, self.settings.redis_url)) from error
+        limits = {declared.name: declared.rules.limits._asdict() for declared in self.items}
+        return {"limits": limits, "live_keys": live_keys, "refusals": self.stats.refusals()}
 
     def top_paths(self, since: datetime | None = None, until: datetime | None = None, limit: int = 10) -> list[PathRow]:
         """The labels with the most hits between two aware datetimes; see `Stats.top_paths`."""

@@ -42,7 +42,7 @@ class Items:
         """Declare a type; raises `SettingsError` for a name or route that is taken by another declaration."""
         added = ItemType(check_type(name), route, id, rules)
         given: list[tuple[object, type]] = [(route, str), (id, str), (rules, Rules)]
-        if not all(isinstance(value, kind) for value, kind in given):
+        if not all(isinstance(value, wanted) for value, wanted in given):
             raise SettingsError(f"register_item({name!r}): give route and id as text, and rules as Rules")
         for known in (self._by_name.get(name), self._by_route.get(route) if route else None):
             if known is not None and known != added:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from werkzeug.test import Client
 
 from pathhits import PathHits, Rules
+from pathhits.capture.recorder import Entry
 from pathhits.errors import SettingsError
 from pathhits.integrations.starlette import PathHitsMiddleware
 from tests.faults.writer import BOT, BROWSER, page, request
@@ -181,8 +182,8 @@ def test_a_route_parameter_without_a_text_costs_its_view_and_nothing_else(make: 
 
     hits = make()
     hits.register_item("product", route="p", id="slug")
-    entry = (time.time(), "", "p", "/p/<slug>", "/p/1", "", "203.0.113.7", "", BROWSER, False, {"slug": Mute()})
-    hits.buffer.append(entry)  # type: ignore[arg-type]  # fmt: skip
+    params = {"slug": Mute()}
+    hits.buffer.append(Entry(time.time(), "", "p", "/p/<slug>", "/p/1", "", "203.0.113.7", "", BROWSER, False, params))
     assert hits.flush()
     assert hits.total() == 1
 
@@ -253,11 +254,11 @@ def test_two_processes_of_two_hundred_threads_make_one_view(make: Make) -> None:
 def test_a_view_costs_one_round_trip(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:
     hits.track_view("product", "warm", **WHO)
     asked: list[Any] = []
-    send: Any = type(hits.redis).execute_command
+    send: Callable[..., Any] = type(hits.redis).execute_command
 
-    def noted(client: Any, *args: Any, **options: Any) -> Any:
-        asked.append(args[0])
-        return send(client, *args, **options)
+    def noted(self: Any, *words: Any, **options: Any) -> Any:
+        asked.append(words[0])
+        return send(self, *words, **options)
 
     monkeypatch.setattr(type(hits.redis), "execute_command", noted)
     assert hits.track_view("product", 1, **WHO)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -11,6 +11,26 @@ PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
 
 #: `Exchange.pattern` where a framework looked for a route and found none.
 UNMATCHED = ""
+
+
+class _Later:
+    """An attribute that is computed when it is first asked for. It has no ``__set__`` and the class no ``__getattr__``:
+    either would make every attribute of an exchange slower."""
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self._compute = compute
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, exchange: Any, owner: type) -> Any:
+        value = exchange.__dict__[self._name] = self._compute(exchange)
+        return value
+
+
+def later(compute: Callable[[Any], Any]) -> Any:
+    """Declares an attribute of an exchange that the flusher computes, if nobody asked for it earlier."""
+    return _Later(compute)
 
 
 class Exchange:
@@ -41,26 +61,6 @@ class Exchange:
     root: str
     peer: str
     user_agent: str
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        peer: str,
-        forwarded: str,
-        user_agent: str,
-        purpose: str,
-        anonymous: bool,
-        root: str = "",
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.root = root
-        self.peer = peer
-        self.forwarded = forwarded
-        self.user_agent = user_agent
-        self.purpose = purpose
-        self.anonymous = anonymous
 
     @property
     def under_way(self) -> bool:

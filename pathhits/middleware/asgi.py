@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, is_disconnect, leave
+from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, is_disconnect, later, leave
 from pathhits.capture.recorder import Recorder
 from pathhits.middleware.routes import AsgiRoutes
 
@@ -38,13 +38,16 @@ class ScopeExchange(Exchange):
         self.root = _root(scope, path) if scope.get("root_path") else ""
         self._client = scope.get("client")
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("peer", "forwarded", "user_agent", "purpose", "anonymous"):
-            raise AttributeError(name)
-        self.peer = self._client[0] if self._client else ""
+    peer = later(lambda self: self._client[0] if self._client else "")
+    forwarded = later(lambda self: self._headers_read()["forwarded"])
+    user_agent = later(lambda self: self._headers_read()["user_agent"])
+    purpose = later(lambda self: self._headers_read()["purpose"])
+    anonymous = later(lambda self: self._headers_read()["anonymous"])
+
+    def _headers_read(self) -> dict[str, Any]:
         self.anonymous = False
         self._read(self._headers, self)
-        return self.__dict__[name]
+        return self.__dict__
 
 
 class AsgiMiddleware:

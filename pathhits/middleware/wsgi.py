@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from pathhits.capture.exchange import Exchange, current, is_disconnect, leave
+from pathhits.capture.exchange import Exchange, current, is_disconnect, later, leave
 from pathhits.capture.recorder import Recorder
 from pathhits.middleware.routes import decoded, note_wsgi_route
 
@@ -33,14 +33,7 @@ class EnvironExchange(Exchange):
     forwarded = purpose = ""
     anonymous = False
 
-    def __init__(self, seen: tuple[Any, ...]) -> None:
-        self.method, self.root, self.info, self.peer, self.user_agent = seen
-
-    def __getattr__(self, name: str) -> str:
-        if name != "path":
-            raise AttributeError(name)
-        self.path = (self.root or "") + decoded(self.info or "")
-        return self.path
+    path = later(lambda self: self.root + decoded(self.info or ""))
 
 
 class EnvironReader:
@@ -53,12 +46,13 @@ class EnvironReader:
 
     def read(self, environ: WSGIEnvironment) -> EnvironExchange:
         """The exchange that begins with ``environ``."""
+        exchange = EnvironExchange()
         try:
-            exchange = EnvironExchange(_usual(environ))
+            exchange.method, root, exchange.info, exchange.peer, exchange.user_agent = _usual(environ)
         except KeyError:
-            exchange = EnvironExchange(tuple(environ.get(key, "") for key in _USUAL))
-        if exchange.root and not exchange.root.isascii():
-            exchange.root = decoded(exchange.root)
+            usual = [environ.get(key, "") for key in _USUAL]
+            exchange.method, root, exchange.info, exchange.peer, exchange.user_agent = usual
+        exchange.root = decoded(root) if root else ""
         if self._proxy_key in environ:
             exchange.forwarded = environ[self._proxy_key]
         if "HTTP_COOKIE" in environ and self._opt_out in environ["HTTP_COOKIE"]:
@@ -85,16 +79,29 @@ class WsgiMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            exchange = self._begun(environ)
+            exchange = self._read(environ)
+            counted = (ENVIRON_KEY in environ or current.get() is not None) and _is_counted(exchange, environ)
+            if not counted:
+                environ[ENVIRON_KEY] = exchange
         except Exception as error:
             self._broken(error)
-            exchange = None
-        if exchange is None:
+            counted = True
+        if counted:
             return self.app(environ, self._noting(environ, start_response))
 
         def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
             write = start_response(*args, **named)
-            self._noted(exchange, environ, args, named)
+            # Now, while the app still stands: afterwards its request context is gone.
+            try:
+                status, headers = args
+                name, exchange.content_type = headers[0]
+                if status != "200 OK" or name != "Content-Type" or type(headers) is not list:
+                    _note_unusual(exchange, args, named)
+                else:
+                    exchange.status = 200
+            except Exception:
+                _note_unusual(exchange, args, named)
+            self._noted_route(exchange, environ)
             return partial(_written, exchange, write)
 
         token = current.set(exchange)
@@ -113,45 +120,21 @@ class WsgiMiddleware:
             self._record(exchange)
             return body
 
-    def _begun(self, environ: WSGIEnvironment) -> Exchange | None:
-        """The exchange that begins here; None when a middleware further out counts it already."""
-        exchange = self._read(environ)
-        if (ENVIRON_KEY in environ or current.get() is not None) and _is_counted(exchange, environ):
-            return None
-        environ[ENVIRON_KEY] = exchange
-        return exchange
-
     def _noting(self, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
         """Adds the route that is known in here to the exchange of the middleware further out."""
 
         def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
             exchange = environ.get(ENVIRON_KEY)
-            if exchange is not None and exchange.name is None and exchange.pattern is None:
+            if exchange is not None:
                 self._noted_route(exchange, environ)
             return start_response(*args, **named)
 
         return cast(StartResponse, started)
 
-    def _noted(self, exchange: Exchange, environ: WSGIEnvironment, args: Any, named: dict[str, Any]) -> None:
-        """Read what counting needs while the app still stands: afterwards its request context is gone.
-
-        ``args`` and ``named`` are what start_response took, and the server has accepted them.
-        """
-        try:
-            status, headers = args
-            name, exchange.content_type = headers[0]
-            if status != "200 OK" or name != "Content-Type" or type(headers) is not list:
-                _note_unusual(exchange, args, named)
-            else:
-                exchange.status = 200
-        except Exception:
-            _note_unusual(exchange, args, named)
-        if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
-            self._noted_route(exchange, environ)
-
     def _noted_route(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
         try:
-            self.note_route(exchange, environ)
+            if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
+                self.note_route(exchange, environ)
         except Exception as error:
             exchange.name = exchange.pattern = None
             self._unlabelled(error)
@@ -192,7 +175,10 @@ def _is_counted(exchange: Exchange, environ: WSGIEnvironment) -> bool:
 
 
 def _note_unusual(exchange: Exchange, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Read any response, also one that replaces another. What can be read once is the server's to read."""
+    """Read any response, also one that replaces another. What can be read once is the server's to read.
+
+    ``args`` and ``named`` are what start_response took, and the server has accepted them.
+    """
     exchange.content_type = exchange.content_range = ""
     try:
         status, headers, *_ = (*args, *named.values())

@@ -42,7 +42,8 @@ def label_of(request: HttpRequest, prefer: RouteLabel) -> str:
     """The label that a hit on the page of ``request`` counts under."""
     counted = current.get()
     path, root = path_and_root(request) if counted is None else (counted.path, counted.root)
-    page = Exchange("GET", path, "", "", "", "", True, root)
+    page = Exchange()
+    page.path, page.root = path, root
     note_match(page, request)
     return choose(page.name, page.pattern, path.removeprefix(root), prefer)
 

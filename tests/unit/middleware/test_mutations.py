@@ -33,7 +33,7 @@ WSGI = [
     ("closes at the end by itself", "                self._ended()\n                return\n", "                self._ended()\n                self.close()\n                return\n"),
     ("hides an error of close", "        except BaseException:\n            self._finish(True)\n            raise\n        if self._exchange", "        except BaseException:\n            return self._finish(True)\n        if self._exchange"),
     ("reads headers that can be read once", "if type(headers) is not list and iter(headers) is headers:", "if headers is None:"),
-    ("lets its own bug through", "        except Exception as error:\n            self._broken(error)\n            exchange = None\n", "        except LookupError:\n            exchange = None\n"),
+    ("lets its own bug through", "        except Exception as error:\n            self._broken(error)\n            counted = True\n", "        except LookupError:\n            counted = True\n"),
     ("counts what failed", "exchange.failed = failed and not exchange.gone", "exchange.failed = False"),
     ("drops what a client left", "            self._finish()\n        return result", "            self._finish(True)\n        return result"),
     ("counts twice", "        exchange, self._exchange = self._exchange, None\n", "        exchange = self._exchange\n"),

@@ -154,7 +154,12 @@ def test_a_request_leaves_nothing_more_to_the_garbage_collector(kind: str) -> No
 
 
 def _garbage(call: Callable[[], object]) -> int:
-    """How many objects only the collector can free after ten calls."""
+    """How many objects only the collector can free after ten calls; the least of three tries, as threads of tests
+    that ran before may leave some of their own meanwhile."""
+    return min(_garbage_once(call) for _ in range(3))
+
+
+def _garbage_once(call: Callable[[], object]) -> int:
     call()
     gc.collect()
     gc.disable()

@@ -23,7 +23,8 @@ def run_killed(folder: Path, redis_url: str, database_url: str, kills: int, seed
             scene.kill_syncers(kills, random.Random(seed))
         with said("meanwhile", scene.finish()):
             assert scene.died_at.total() >= kills
-            assert len(set(scene.died_at) - {"between"}) >= 2, "the kills hit no work"
+            at_work = scene.died_at.total() - scene.died_at["between"]
+            assert at_work >= kills // 4, f"the kills hit no work: {dict(scene.died_at)}"
 
 
 @pytest.mark.slow

@@ -96,11 +96,6 @@ def compile_globs(globs: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda label: match(label) is not None
 
 
-def matches_any(label: str, globs: tuple[str, ...]) -> bool:
-    """Whether any of the globs matches the whole label; see `compile_globs`."""
-    return compile_globs(globs)(label)
-
-
 def _segment(segment: str) -> str:
     if _PLAIN_SEGMENT.fullmatch(segment):
         return segment

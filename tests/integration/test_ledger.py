@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
+from pathhits.core import labels
 from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Sketch
 from pathhits.jobs.sync import sort_out
@@ -422,6 +423,45 @@ def test_migrations_go_up_down_and_up_again(empty_engine: Engine) -> None:
         migrate.downgrade(empty_engine, "base")
         assert migrate.current(empty_engine) is None
         assert set(inspect(empty_engine).get_table_names()) <= {tables.VERSION_TABLE}
+
+
+OLDER_ROWS = (
+    "INSERT INTO pathhits_items (id, item_key, item, item_type, view_count, created_at, updated_at)"
+    " VALUES (7, :key, 'product:1', 'product', 5, '2026-11-01 00:00:00', '2026-11-02 00:00:00')",
+    "INSERT INTO pathhits_item_days (item_id, day, views, visitors) VALUES (7, 20758, 2, 1), (7, 20759, 3, 2)",
+    "INSERT INTO pathhits_ledger (generation, applied_at, hits, seconds) VALUES ('old', '2026-11-02 00:00:00', 9, 0.5)",
+)
+
+
+def test_a_database_from_before_the_event_log_keeps_its_rows_up_and_down(empty_engine: Engine) -> None:
+    migrate.upgrade(empty_engine, "0002")
+    with empty_engine.begin() as connection:
+        for statement in OLDER_ROWS:
+            bound = {"key": labels.key_of_clean("product:1")} if ":key" in statement else {}
+            connection.execute(text(statement), bound)
+    asked = [
+        "SELECT item, view_count FROM pathhits_items",
+        "SELECT SUM(views), SUM(visitors) FROM pathhits_item_days",
+        "SELECT generation, hits FROM pathhits_ledger",
+    ]
+
+    def answers() -> list[tuple[object, ...]]:
+        with empty_engine.connect() as connection:
+            return [tuple(connection.execute(text(question)).one()) for question in asked]
+
+    before = answers()
+    migrate.upgrade(empty_engine)
+    assert answers() == before
+    with empty_engine.connect() as connection:
+        item = connection.execute(select(tables.items)).one()
+        assert connection.execute(select(tables.events)).all() == []
+    # Of the time before there is no log: what the days have seen is what is known.
+    assert (item.visitors, item.visits, item.first_seen, item.is_hot) == (3, 0, None, 0)
+    migrate.downgrade(empty_engine, "0002")
+    assert answers() == before
+    assert "pathhits_events" not in inspect(empty_engine).get_table_names()
+    migrate.upgrade(empty_engine)
+    assert answers() == before
 
 
 def test_the_migrated_tables_are_those_of_the_model(engine: Engine) -> None:

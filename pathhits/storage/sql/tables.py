@@ -16,10 +16,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.dialects import mysql
 
@@ -35,6 +37,7 @@ metadata = MetaData()
 _BigId = BigInteger().with_variant(Integer, "sqlite")
 # A hash of the label's bytes: no collation can merge two paths (MariaDB's default merges /A and /a).
 _Key = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
+_EventId = LargeBinary(16).with_variant(mysql.BINARY(16), "mysql", "mariadb")
 _OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
@@ -45,6 +48,8 @@ _OPTIONS: dict[str, Any] = {
     # Room in each page for the next versions of its rows, so that an update touches no index.
     "postgresql_with": {"fillfactor": 60},
 }
+# Rows that are written once and never changed.
+_APPENDED: dict[str, Any] = {name: value for name, value in _OPTIONS.items() if name != "postgresql_with"}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -66,6 +71,15 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def _counter(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _words(name: str, length: int) -> Column[str]:
+    return Column(name, String(length), nullable=False, server_default=text("''"))
+
+
+def _flag(name: str) -> Column[int]:
+    """0 or 1: databases write booleans and their defaults each in a way of its own."""
+    return Column(name, SmallInteger, nullable=False, server_default="0")
 
 
 #: All hits of each path since the beginning.
@@ -104,7 +118,8 @@ path_days = Table(
     **_OPTIONS,
 )
 
-#: All views of each item since the beginning.
+#: What each item had since the beginning: views, visitors (each once a salt period), visits, and how hot it is.
+#: ``first_seen``, ``last_seen``, ``recent_at`` and ``hot_changed_at`` are milliseconds since 1970, UTC.
 items = Table(
     "pathhits_items",
     metadata,
@@ -113,8 +128,19 @@ items = Table(
     Column("item", String(255), nullable=False, index=True),
     Column("item_type", String(24), nullable=False, index=True),
     _counter("view_count"),
+    _counter("visitors"),
+    _counter("visits"),
+    _counter("seconds"),
+    _counter("timed_views"),
+    Column("first_seen", BigInteger),
+    Column("last_seen", BigInteger),
+    _counter("recent_views"),
+    _counter("recent_at"),
+    _flag("is_hot"),
+    Column("hot_changed_at", BigInteger),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False, index=True),
+    Index("ix_pathhits_items_is_hot", "is_hot", "recent_views"),
     **_OPTIONS,
 )
 
@@ -129,7 +155,7 @@ item_hours = Table(
     **_OPTIONS,
 )
 
-#: Views and visitors of each item by UTC day (whole days since 1970).
+#: Views, visitors and visits of each item by UTC day (whole days since 1970).
 item_days = Table(
     "pathhits_item_days",
     metadata,
@@ -137,8 +163,46 @@ item_days = Table(
     Column("day", Integer, primary_key=True, autoincrement=False),
     _counter("views"),
     _counter("visitors"),
+    _counter("visits"),
+    _counter("seconds"),
+    _counter("timed_views"),
     Index("ix_pathhits_item_days_day", "day"),
     **_OPTIONS,
+)
+
+#: Everything that happened, one row an event. ``item_id`` is an id of `items`, 0 for none; ``visitor`` the keyed hash
+#: of the visitor, 0 for none; ``user_id`` a keyed hash; ``properties`` JSON or empty; ``moment`` milliseconds since
+#: 1970, UTC. A sync looks up (item, visitor), (item, user) serves the history of one user.
+events = Table(
+    "pathhits_events",
+    metadata,
+    Column("id", _EventId, primary_key=True),
+    Column("name", String(64), nullable=False),
+    _counter("item_id"),
+    _counter("visitor"),
+    _words("user_id", 64),
+    _words("user_agent", 512),
+    _words("referrer", 255),
+    Column("properties", Text, nullable=False),
+    Column("moment", BigInteger, nullable=False),
+    Index("ix_pathhits_events_item_moment", "item_id", "moment"),
+    Index("ix_pathhits_events_item_visitor", "item_id", "visitor", "moment"),
+    Index("ix_pathhits_events_item_user", "item_id", "user_id", "moment"),
+    Index("ix_pathhits_events_moment", "moment"),
+    **_APPENDED,
+)
+
+#: Each time an item became hot or cooled; ``moment`` is milliseconds since 1970, UTC.
+hot_changes = Table(
+    "pathhits_hot_changes",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("item_id", BigInteger, nullable=False),
+    Column("moment", BigInteger, nullable=False),
+    _flag("is_hot"),
+    _counter("recent_views"),
+    Index("ix_pathhits_hot_changes_item", "item_id", "moment"),
+    **_APPENDED,
 )
 
 #: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>" and
@@ -170,6 +234,7 @@ ledger = Table(
     _counter("hits"),
     _counter("requests"),
     _counter("paths"),
+    _counter("events"),
     _counter("errors"),
     Column("seconds", Float, nullable=False),
     **_OPTIONS,

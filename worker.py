@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
 from pathhits.app import load
-from pathhits.errors import PathHitsError
+from pathhits.errors import PathHitsError, SettingsError
 from pathhits.jobs.worker import run_both, run_clock, run_worker
+from pathhits.logs import log_to_stderr
 from pathhits.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code: 0 done, 1 done with errors, 2 misuse."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for talkative in ("rq.worker", "alembic"):  # four lines a job otherwise
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    log_to_stderr()
     try:
         return _run(options, load().settings)
     except PathHitsError as error:
         sys.stderr.write(f"worker.py: {error}\n")
-        return 2
+        return 2 if isinstance(error, SettingsError) else 1
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:

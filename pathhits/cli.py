@@ -25,6 +25,7 @@ from pathhits import __version__
 from pathhits.app import PathHits, load
 from pathhits.core.rules import check_type
 from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
+from pathhits.logs import log_to_stderr
 from pathhits.storage.redis.client import explain
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def group(verbose: bool) -> None:
     REDIS_URL and DATABASE_URL say where the counts are; PATHHITS_APP names your app's PathHits object, if you have one.
     """
     if verbose:
-        _log_to_stderr()
+        log_to_stderr()
     else:
         # What goes wrong is said once, as the command's own line.
         logging.getLogger("pathhits").addHandler(logging.NullHandler())
@@ -411,7 +412,7 @@ def worker_command(hits: PathHits, burst: bool, with_clock: bool) -> int:
     from pathhits.jobs.worker import run_both, run_worker
     from pathhits.tasks import ALLOWED
 
-    _log_to_stderr()
+    log_to_stderr()
     run = run_both if with_clock else run_worker
     return run(hits.settings, ALLOWED, burst=burst)
 
@@ -428,9 +429,5 @@ def clock_command(hits: PathHits, show_list: bool) -> int | None:
         rows = [(job.id, f"{job.period(hits.settings):g} s", job.description) for job in SCHEDULE]
         _print_table("Schedule", [("job", "left"), ("every", "right"), ("", "left")], rows, "")
         return None
-    _log_to_stderr()
+    log_to_stderr()
     return run_clock(hits.settings)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

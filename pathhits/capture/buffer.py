@@ -8,7 +8,6 @@ the first hit, so a server that forks after import has one in every worker, and 
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import threading
 import time
@@ -22,6 +21,7 @@ from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.judge import Judge
 from pathhits.capture.recorder import Entry, EntryReader, Noted
+from pathhits.core.backoff import back_off
 from pathhits.core.periods import hour_of
 from pathhits.core.rules import Limits, Refusal
 from pathhits.core.statuses import Reason
@@ -248,8 +248,7 @@ class Buffer:
 
     def _back_off(self, error: Exception) -> None:
         self._failures += 1
-        longest = min(self._settings.flush_interval * 2 ** min(self._failures, 16), LONGEST_BACKOFF)
-        self._next_try = time.monotonic() + longest * random.uniform(0.5, 1.0)  # jitter, not a secret
+        self._next_try = time.monotonic() + back_off(self._failures, self._settings.flush_interval, LONGEST_BACKOFF)
         self._guard.failed("Redis is away, hits wait in the process", f"{type(error).__name__}: {error}")
 
     def _fold(self, *, ask_for_salts: bool) -> bool:

@@ -10,14 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import secrets
 import select
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from functools import cache
-from importlib import resources
 from types import FrameType
 from typing import cast
 
@@ -30,7 +27,9 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq_scheduler import Scheduler
 
+from pathhits.core.backoff import back_off
 from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
+from pathhits.logs import Complaints
 from pathhits.settings import Settings
 from pathhits.storage.redis.keys import CLOCK_LOCK_TTL, CLOCK_SEEN_TTL, ClockKeys
 from pathhits.storage.redis.scripts import script
@@ -43,13 +42,12 @@ INTERVAL = 1.0
 PATIENCE = 10.0
 #: Lost runs in a row after which a job waits for its next time instead of being run again at once.
 LOST_RUNS = 3
-#: Longest pause (s) between two tries to reach Redis.
+#: Pause (s) before the second try to reach Redis, before its doubling, and the longest one.
+FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
 #: Seconds the traces of a run are kept: of a good one (at least; two periods if that is longer), of a failed one.
 RESULT_TTL = 3_600
 FAILURE_TTL = 86_400
-#: Seconds between two log lines about the same trouble.
-LOG_EVERY = 60.0
 #: Jobs that are given their further attempt in one pass.
 RETRIES_A_PASS = 100
 
@@ -84,24 +82,6 @@ class Stop:
             os.read(self._read, 4096)
 
 
-class Complaints:
-    """Logs each kind of trouble at most once a minute, with the number of times it was not logged."""
-
-    def __init__(self, logger: logging.Logger, every: float = LOG_EVERY) -> None:
-        self.logger = logger
-        self.every = every
-        self._last: dict[str, float] = {}
-        self._silent: dict[str, int] = {}
-
-    def __call__(self, kind: str, message: str, *args: object) -> None:
-        if time.monotonic() - self._last.get(kind, -self.every) < self.every:
-            self._silent[kind] = self._silent.get(kind, 0) + 1
-            return
-        self._last[kind] = time.monotonic()
-        silent = self._silent.pop(kind, 0)
-        self.logger.warning(message + (f" ({silent} times more since the last such line)" if silent else ""), *args)
-
-
 class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
     """An rq-scheduler for one namespace and one table of jobs; `run` blocks until it is asked to stop.
 
@@ -128,8 +108,8 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
         self.token = secrets.token_hex(16)
         self.complain = Complaints(log)
         self.queue = Queue(settings.namespace, connection=connection, serializer=JSONSerializer)
-        self._slot = connection.register_script(_source("slot"))
-        self._retries = connection.register_script(_source("retries"))
+        self._slot = script(connection, "slot", __package__)
+        self._retries = script(connection, "retries", __package__)
         self._release = script(connection, "release")
 
     def run(self, stop: Stop | None = None) -> None:
@@ -144,7 +124,7 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
                 failures, pause = 0, self._interval - (time.monotonic() - began)
             except Exception as error:  # whatever it is, the next pass begins from what Redis holds
                 failures += 1
-                pause = back_off(failures)
+                pause = back_off(failures, FIRST_PAUSE, LONGEST_PAUSE)
                 self.complain(type(error).__name__, "clock: %s: %s; trying again", type(error).__name__, error)
         log.info("clock stopped")
 
@@ -254,11 +234,6 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
             self.complain(what, "clock: %s: %s: %s", what, type(error).__name__, error)
 
 
-def back_off(failures: int) -> float:
-    """Seconds to wait after that many failures in a row: doubling from 0.25 s, at most `LONGEST_PAUSE`, with jitter."""
-    return random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.25 * 2.0 ** min(failures, 10))
-
-
 def clock_alive(connection: redis.Redis, namespace: str) -> float | None:
     """Seconds since the last pass of a clock of this namespace; None when there was none within `CLOCK_SEEN_TTL`."""
     left = connection.pttl(ClockKeys(namespace).seen())
@@ -269,9 +244,3 @@ def workers_alive(connection: redis.Redis, queue: str) -> int:
     """How many workers of that queue live: each renews a key that is gone 30 s after the last sign of life."""
     keys = worker_registration.get_keys(Queue(queue, connection=connection))
     return sum(1 for key in keys if connection.hexists(key, "last_heartbeat") and not connection.hexists(key, "death"))
-
-
-@cache
-def _source(name: str) -> str:
-    """The text of ``lua/<name>.lua``."""
-    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")

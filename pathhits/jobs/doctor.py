@@ -24,6 +24,11 @@ State = Literal["ok", "warning", "error"]
 LONG_WAIT = 600
 #: Oldest Redis whose commands are enough.
 OLDEST_REDIS = (6, 2)
+#: What INFO says of the last time the server wrote to its disk.
+LAST_WRITES = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
+#: What is not promised where the server's run_id cannot be known.
+WEAKER = "a Redis that came back from an older snapshot, or was replaced, is not noticed, and may count twice or lose"
+HIDDEN = f"it answers, but refuses INFO to this user: {WEAKER}; allow it with '+info' (eviction and disk go unseen too)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,23 @@ def examine(
 
 def _redis(settings: Settings, pending: PendingStore) -> Iterator[Finding]:
     try:
-        info: Any = pending.client.info()
-        yield _version(info)
-        yield _eviction(info)
-        yield _persistence(info)
+        info = _info(pending.client)
+        yield _version(info) if info else Finding("Redis", "warning", HIDDEN)
+        if info:
+            yield _eviction("eviction", info, "counts", "error")
+            yield _persistence(info)
+        yield _writes(pending, info)
         yield _backlog(pending)
     except redis.RedisError as error:
         yield Finding("Redis", "error", f"{explain(error, settings.redis_url)}; check REDIS_URL and the server")
+
+
+def _info(client: redis.Redis) -> dict[str, Any]:
+    """What the server says of itself; nothing where this user may not ask."""
+    try:
+        return client.info()
+    except redis.ResponseError:
+        return {}
 
 
 def _version(info: dict[str, Any]) -> Finding:
@@ -67,23 +82,44 @@ def _version(info: dict[str, Any]) -> Finding:
     if version < OLDEST_REDIS:
         return Finding("Redis", "error", f"version {shown} is too old: 6.2 or newer is needed")
     if not info.get("run_id"):
-        return Finding("Redis", "warning", f"version {shown} hides its run_id: a rollback may count twice")
+        return Finding("Redis", "warning", f"version {shown} hides its run_id: {WEAKER}")
     return Finding("Redis", "ok", f"version {shown} answers")
 
 
-def _eviction(info: dict[str, Any]) -> Finding:
+def _eviction(what: str, info: dict[str, Any], deletes: str, state: State) -> Finding:
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
-        advice = "it may delete counts: set 'maxmemory-policy noeviction', or give pathhits a Redis of its own"
-        return Finding("eviction", "error", f"maxmemory-policy is {policy}, {advice}")
-    return Finding("eviction", "ok", "maxmemory-policy is noeviction")
+        advice = f"it may delete {deletes}: set 'maxmemory-policy noeviction', or give pathhits a Redis of its own"
+        return Finding(what, state, f"maxmemory-policy is {policy}, {advice}")
+    return Finding(what, "ok", "maxmemory-policy is noeviction")
 
 
 def _persistence(info: dict[str, Any]) -> Finding:
+    failed = [name for name in LAST_WRITES if str(info.get(name, "ok")) != "ok"]
+    if failed:
+        advice = "a crash loses what was not yet synced: look at the server's log and at its disk"
+        return Finding("persistence", "warning", f"{', '.join(failed)}: the last save failed, {advice}")
     if info.get("aof_enabled"):
         return Finding("persistence", "ok", "the append-only file is on")
     advice = "a crash loses what was not yet synced: set 'appendonly yes', or accept at most SYNC_EVERY seconds of hits"
     return Finding("persistence", "warning", f"the append-only file is off, {advice}")
+
+
+def _writes(pending: PendingStore, info: dict[str, Any]) -> Finding:
+    """Whether counts are taken at all: a replica, a full memory, a broken disk and an ACL refuse each in its way."""
+    try:
+        pending.probe()
+    except redis.ReadOnlyError:
+        primary = f"{info.get('master_host', '?')}:{info.get('master_port', '?')}"
+        return Finding(
+            "writes", "error", f"this is a read-only replica of {primary}, it takes no counts: point REDIS_URL at that"
+        )
+    except redis.ResponseError as error:
+        return Finding("writes", "error", f"refused, hits wait in the processes until they overflow: {error}")
+    if info.get("role") == "slave":
+        advice = "its next resync deletes the counts it was given: point REDIS_URL at the primary"
+        return Finding("writes", "error", f"this is a replica that takes writes, {advice}")
+    return Finding("writes", "ok", "taken")
 
 
 def _backlog(pending: PendingStore) -> Finding:
@@ -95,13 +131,16 @@ def _backlog(pending: PendingStore) -> Finding:
 
 
 def _queue(settings: Settings, queue: Callable[[], redis.Redis]) -> Iterator[Finding]:
+    url = settings.queue_url or settings.redis_url
     try:
         connection = queue()
         ago = clock_alive(connection, settings.namespace)
         workers = workers_alive(connection, settings.namespace)
+        if settings.queue_url not in ("", settings.redis_url):
+            yield _eviction("queue eviction", _info(connection), "jobs", "warning")
     except redis.RedisError as error:
-        url = settings.queue_url or settings.redis_url
-        yield Finding("queue", "error", f"{explain(error, url)}; check QUEUE_URL")
+        name = "QUEUE_URL" if settings.queue_url else "REDIS_URL (the queue is there too, as QUEUE_URL is not set)"
+        yield Finding("queue", "error", f"{explain(error, url)}; check {name}")
         return
     if ago is None:
         yield Finding("clock", "error", "no clock runs, nothing is synced by itself: start 'pathhits clock'")
@@ -118,9 +157,8 @@ def _sql(settings: Settings, engine: Engine, reads: Reads) -> Iterator[Finding]:
     try:
         at, wanted = migrate.current(engine), migrate.head(engine)
         if at != wanted:
-            yield Finding(
-                "SQL", "error", f"{url} is at revision {at}, this version needs {wanted}: run 'pathhits db upgrade'"
-            )
+            has = f"is at revision {at}, this version needs {wanted}" if at else "has no tables of pathhits yet"
+            yield Finding("SQL", "error", f"{url} {has}: run 'pathhits db upgrade'")
             return
         yield Finding("SQL", "ok", f"{url} answers, revision {at}")
         totals = reads.totals()

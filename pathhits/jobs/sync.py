@@ -55,6 +55,9 @@ def sync(pending: PendingStore, ledger: Ledger, *, force: bool = False) -> SyncR
     try:
         with nullcontext(True) if force else pending.sync_lock() as mine:
             applied = [_take_in(read, ledger) for read in _read_ahead(pending)] if mine else []
+        if not applied:
+            # Nothing to write is no reason to say that all is well: the next hits will want to be written.
+            ledger.check()
     except redis.RedisError as error:
         logger.error("sync failed: %s", type(error).__name__)
         raise StoreUnavailable(_where(pending, error)) from error

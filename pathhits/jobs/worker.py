@@ -32,8 +32,19 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
-from pathhits.jobs.clock import FAILURE_TTL, INTERVAL, RESULT_TTL, STOP_SIGNALS, Clock, Complaints, Stop, back_off
+from pathhits.core.backoff import back_off
+from pathhits.jobs.clock import (
+    FAILURE_TTL,
+    FIRST_PAUSE,
+    INTERVAL,
+    LONGEST_PAUSE,
+    RESULT_TTL,
+    STOP_SIGNALS,
+    Clock,
+    Stop,
+)
 from pathhits.jobs.schedule import SCHEDULE, ScheduledJob
+from pathhits.logs import Complaints
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect, explain
 
@@ -170,7 +181,7 @@ class PathHitsWorker(Worker):
             except (RedisConnectionError, RedisTimeoutError) as error:
                 failures += 1
                 self._complain("monitor", "worker: %s while job %s runs; it goes on", type(error).__name__, job.id)
-                time.sleep(back_off(failures))
+                time.sleep(back_off(failures, FIRST_PAUSE, LONGEST_PAUSE))
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Finish the job that runs, then end."""
@@ -212,7 +223,7 @@ def run_worker(settings: Settings, allowed: Collection[str], *, burst: bool = Fa
                     return 1
             _stop_by_exception()
             failures = 1 if time.monotonic() - began > STEADY else failures + 1
-            time.sleep(back_off(failures))
+            time.sleep(back_off(failures, FIRST_PAUSE, LONGEST_PAUSE))
     except StopRequested:
         return 0
 
@@ -290,7 +301,7 @@ class Child:
         """Start it, or start it again, with a growing pause when it dies young."""
         if self.process is not None and not self.process.is_alive():
             self.failures = 1 if time.monotonic() - self.started > STEADY else self.failures + 1
-            pause = back_off(self.failures)
+            pause = back_off(self.failures, FIRST_PAUSE, LONGEST_PAUSE)
             log.warning("the %s ended (%s); it is started again in %.1f s", self.name, self.process.exitcode, pause)
             self.not_before = time.monotonic() + pause
             self.process = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -18,15 +19,18 @@ from flask import Flask
 from flask.cli import FlaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
+from rq import Queue
+from rq.serializers import JSONSerializer
 
-from pathhits import PathHits, Rules
+from pathhits import PathHits, Rules, tasks
 from pathhits.cli import Moment, group, main
 from pathhits.jobs.clock import Clock
 from pathhits.jobs.schedule import SCHEDULE
 from pathhits.jobs.worker import build_worker
 from pathhits.storage.sql.tables import dead_letters
 from pathhits.tasks import ALLOWED
-from tests.servers.processes import free_port
+from tests.servers.processes import free_port, wait_until
+from tests.servers.redis import RedisServer
 
 PASSWORD = "hunter2"
 #: Commands that ask Redis and SQL, and those that only ask SQL.
@@ -273,7 +277,7 @@ def test_an_item_without_views_has_none_and_a_type_that_cannot_be_is_misuse(run_
 
 
 SHOP = """
-    from pathhits import PathHits, Rules
+    from pathhits import PathHits, Rules, tasks
 
     hits = PathHits()
     hits.register_item("product", rules=Rules.strict())
@@ -306,13 +310,19 @@ def test_stats_and_sync_stats_show_the_limits_in_force_live_keys_and_refusals(
 # --- doctor ---
 
 
+def findings(run: Run, exit_code: int = 1) -> dict[str, tuple[str, str]]:
+    """State and sentence of each thing that doctor looked at."""
+    found = json.loads(run("doctor", "--json", exit_code=exit_code).stdout)
+    return {one["what"]: (one["state"], one["says"]) for one in found}
+
+
 def test_doctor_names_what_is_missing_and_what_to_do(run_sqlite: Run) -> None:
-    findings = {one["what"]: one for one in json.loads(run_sqlite("doctor", "--json", exit_code=1).stdout)}
-    assert findings["SQL"]["state"] == "error"
-    assert "run 'pathhits db upgrade'" in findings["SQL"]["says"]
-    assert "start 'pathhits clock'" in findings["clock"]["says"]
-    assert "start 'pathhits worker'" in findings["worker"]["says"]
-    assert findings["eviction"]["state"] == "ok"
+    found = findings(run_sqlite)
+    assert found["SQL"][0] == "error"
+    assert "run 'pathhits db upgrade'" in found["SQL"][1]
+    assert "start 'pathhits clock'" in found["clock"][1]
+    assert "start 'pathhits worker'" in found["worker"][1]
+    assert found["eviction"][0] == "ok"
     assert "pathhits clock" in run_sqlite("doctor", exit_code=1).stdout
 
 
@@ -336,21 +346,93 @@ def worker_and_clock() -> Iterator[Callable[[], None]]:
 def test_doctor_is_content_when_everything_runs(run_sqlite: Run, worker_and_clock: Callable[[], None]) -> None:
     migrate()
     worker_and_clock()
-    findings = json.loads(run_sqlite("doctor", "--json").stdout)
-    assert {one["what"] for one in findings if one["state"] == "error"} == set()
-    assert {"Redis", "eviction", "persistence", "backlog", "clock", "worker", "SQL", "client address"} <= {
-        one["what"] for one in findings
-    }
+    found = findings(run_sqlite, exit_code=0)
+    assert {what for what, (state, _) in found.items() if state == "error"} == set()
+    looked_at = {"Redis", "eviction", "persistence", "writes", "backlog", "clock", "worker", "SQL", "client address"}
+    assert looked_at <= set(found)
 
 
-def test_doctor_refuses_a_redis_that_may_evict_counts(run_sqlite: Run, own_server: Any, monkeypatch: Any) -> None:
-    from tests.servers.redis import RedisServer
-
+def test_doctor_refuses_a_redis_that_may_evict_counts(
+    run_sqlite: Run, own_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = own_server(RedisServer)
     with server.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
+    queue = os.environ["REDIS_URL"]
     monkeypatch.setenv("REDIS_URL", server.url)
     assert "set 'maxmemory-policy noeviction'" in run_sqlite("doctor", exit_code=1).stdout
+    monkeypatch.setenv("REDIS_URL", queue)
+    assert "queue eviction" not in findings(run_sqlite)
+    monkeypatch.setenv("PATHHITS_QUEUE_URL", server.url)
+    found = findings(run_sqlite)
+    assert found["eviction"][0] == "ok"
+    assert found["queue eviction"][0] == "warning"
+    assert "it may delete jobs" in found["queue eviction"][1]
+
+
+def test_doctor_refuses_a_replica(run_sqlite: Run, own_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary = own_server(RedisServer)
+    replica = own_server(lambda: RedisServer(replica_of=primary))
+    replica.wait_for_replica()
+    monkeypatch.setenv("REDIS_URL", replica.url)
+    state, says = findings(run_sqlite)["writes"]
+    assert (state, f"read-only replica of 127.0.0.1:{primary.port}" in says) == ("error", True), says
+    with replica.client() as client:
+        client.config_set("replica-read-only", "no")
+    state, says = findings(run_sqlite)["writes"]
+    assert (state, "its next resync deletes" in says) == ("error", True), says
+    monkeypatch.setenv("REDIS_URL", primary.url)
+    assert findings(run_sqlite)["writes"] == ("ok", "taken")
+
+
+def test_doctor_says_that_redis_is_full(run_sqlite: Run, own_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = own_server(lambda: RedisServer(options={"maxmemory": "1mb"}))
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+    monkeypatch.setenv("REDIS_URL", server.url)
+    state, says = findings(run_sqlite)["writes"]
+    assert (state, "maxmemory" in says) == ("error", True), says
+
+
+def test_doctor_says_that_redis_could_not_save(
+    run_sqlite: Run, own_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = own_server(RedisServer)
+    server.rdb.mkdir()  # nothing can be renamed to it
+    with server.client() as client:
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", message="the save failed")
+    monkeypatch.setenv("REDIS_URL", server.url)
+    found = findings(run_sqlite)
+    assert found["persistence"][0] == "warning"
+    assert "rdb_last_bgsave_status" in found["persistence"][1]
+    assert "MISCONF" in found["writes"][1]
+
+
+def test_doctor_names_the_weaker_promise_where_info_is_refused(
+    run_sqlite: Run, own_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = own_server(RedisServer)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "shop", "on", f">{PASSWORD}", "~*", "+@all", "-info")
+    monkeypatch.setenv("REDIS_URL", server.url.replace("://", f"://shop:{PASSWORD}@"))
+    migrate()
+    count("/a")
+    found = findings(run_sqlite)
+    assert found["Redis"][0] == "warning"
+    assert "may count twice or lose" in found["Redis"][1]
+    assert found["writes"] == ("ok", "taken")
+    assert found["backlog"][0] == "ok"
+    assert json.loads(run_sqlite("sync", "--json").stdout)["hits"] == 1, "counting works all the same"
+
+
+def test_doctor_says_which_setting_to_look_at(run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "has no tables of pathhits yet" in findings(run_sqlite)["SQL"][1]
+    monkeypatch.setenv("PATHHITS_QUEUE_URL", f"redis://127.0.0.1:{free_port()}/0")
+    assert findings(run_sqlite)["queue"][1].endswith("check QUEUE_URL")
+    monkeypatch.delenv("PATHHITS_QUEUE_URL")
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    assert "check REDIS_URL" in findings(run_sqlite)["queue"][1]
 
 
 # --- stores that are away ---
@@ -413,6 +495,23 @@ def test_what_could_not_be_synced_is_still_there(no_sql: Run, sqlite_url: str, m
     monkeypatch.setenv("DATABASE_URL", sqlite_url)
     migrate()
     assert json.loads(no_sql("sync", "--json").stdout)["hits"] == 1
+
+
+@pytest.mark.parametrize("command", [["sync"], ["sync", "--force"], ["sync", "--json"]], ids=" ".join)
+def test_a_sync_of_nothing_says_that_sql_could_not_take_anything(command: list[str], no_sql: Run) -> None:
+    assert "shop:***@127.0.0.1" in one_line(no_sql(*command, exit_code=1))
+
+
+def test_a_sync_of_nothing_says_that_the_tables_are_missing_or_old(run: Run) -> None:
+    line = one_line(run("sync", exit_code=1))
+    assert "has no tables of pathhits: run 'pathhits db upgrade'" in line
+    run("db", "upgrade", "0001")
+    assert "is at revision 0001, this version needs" in one_line(run("sync", exit_code=1))
+    run("db", "upgrade")
+    run("sync")
+    with closing(PathHits()) as hits, hits.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE pathhits_alembic_version SET version_num = '9999'")
+    run("sync")  # a newer version has migrated, while this one still runs
 
 
 def test_doctor_finds_both_stores_away_without_failing_itself(no_redis: Run, no_sql: Run) -> None:
@@ -634,6 +733,24 @@ def test_a_process_that_stays_ends_at_once_on_a_url_that_cannot_work(
     (line,) = done.stderr.splitlines()
     assert "look at what follows ?" in line
     assert PASSWORD not in line
+
+
+def test_a_worker_that_an_error_ends_is_no_misuse(run_sqlite: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "shop.py").write_text("from pathhits import StoreUnavailable\nraise StoreUnavailable('SQL is away')\n")
+    monkeypatch.setenv("PATHHITS_APP", "shop:hits")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = _process(sys.executable, "worker.py", "--burst", cwd=Path(__file__).resolve().parents[2])
+    assert (done.returncode, done.stderr) == (1, "worker.py: SQL is away\n")
+
+
+@pytest.mark.parametrize("command", [["worker.py", "--burst", "--no-clock"], ["-m", "pathhits", "worker", "--burst"]])
+def test_a_worker_keeps_the_talk_of_others_to_itself(command: list[str], run_sqlite: Run) -> None:
+    migrate()
+    with closing(PathHits()) as hits, hits.queue_connection() as connection:
+        Queue("pathhits", connection=connection, serializer=JSONSerializer).enqueue(tasks.sync)
+    done = _process(sys.executable, *command, cwd=Path(__file__).resolve().parents[2])
+    assert "pathhits: sync: 0 batches" in done.stderr
+    assert "rq.worker" not in done.stderr
 
 
 def test_a_burst_of_the_worker_ends_when_the_queue_is_empty(run_sqlite: Run, tmp_path: Path) -> None:

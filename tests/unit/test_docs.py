@@ -322,6 +322,7 @@ TTLS = {
     "sketch": f"{keys.SKETCH_TTL // 3_600} hours",
     "salt": "until 48 hours after the period",
     "sync_lock": f"{keys.SYNC_LOCK_TTL} seconds",
+    "probe": f"{keys.PROBE_TTL // 1000} second",
     "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
     "seen": f"{keys.CLOCK_SEEN_TTL} seconds",
     "rule:cooldown": "the rule's `cooldown`",

@@ -16,6 +16,8 @@ CLIENT_TTL = 7 * 86_400
 SKETCH_TTL = 72 * 3_600
 #: Seconds after which the lock of a dead sync opens by itself.
 SYNC_LOCK_TTL = 30
+#: Milliseconds that the trial write of the doctor is kept.
+PROBE_TTL = 1_000
 #: Seconds after which the lock of a dead clock opens by itself.
 CLOCK_LOCK_TTL = 3.0
 #: Seconds for which the last pass of a clock is remembered.
@@ -69,6 +71,10 @@ class Keys:
     def sync_lock(self) -> str:
         """String, `SYNC_LOCK_TTL`: token of the sync that runs; saves double work, guards nothing."""
         return f"{{{self.namespace}}}:lock:sync"
+
+    def probe(self) -> str:
+        """String, `PROBE_TTL`: written by the doctor to see whether the server takes writes."""
+        return f"{{{self.namespace}}}:probe"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import redis
 
 from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, View, item_sketch
-from pathhits.storage.redis.keys import CLIENT_TTL, SKETCH_TTL, SYNC_LOCK_TTL, Keys
+from pathhits.storage.redis.keys import CLIENT_TTL, PROBE_TTL, SKETCH_TTL, SYNC_LOCK_TTL, Keys
 from pathhits.storage.redis.rules import arguments
 from pathhits.storage.redis.scripts import script
 
@@ -69,6 +69,10 @@ class PendingStore:
             self.client.ping()
             return "unknown"
         return str(info.get("run_id", "unknown"))
+
+    def probe(self) -> None:
+        """Write a key that is gone in a second; raises `redis.ResponseError` when the server refuses writes."""
+        self.client.set(self.keys.probe(), 1, px=PROBE_TTL)
 
     def add(self, batch: Batch, first_run_id: str) -> Added:
         """Add ``batch`` once, however often it is sent; ``first_run_id`` is "" unless this is a resend."""

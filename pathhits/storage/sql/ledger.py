@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from pathhits.core import labels
+from pathhits.core.backoff import back_off
 from pathhits.core.rules import type_of
 from pathhits.core.statuses import Reason
 from pathhits.errors import NotMigrated, StoreUnavailable
@@ -21,15 +21,16 @@ from pathhits.hits import DROPS, HITS, ITEM_MARK, REQUESTS, SITE, VIEWS, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, refuses_rows, upsert
-from pathhits.storage.sql.migrate import missing_tables
+from pathhits.storage.sql.migrate import missing_tables, require_head
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 
 logger = logging.getLogger("pathhits")
 
 #: Tries of one transaction on a deadlock, a lock or a lost connection.
 TRIES = 8
-#: Longest wait in seconds before the second try; doubles up to a second.
+#: Seconds that the wait before another try doubles from, and the longest one.
 FIRST_WAIT = 0.02
+LONGEST_WAIT = 1.0
 
 
 class _Upserts(NamedTuple):
@@ -99,6 +100,10 @@ class Ledger:
         self._engine = engine
         self._sleep = sleep
 
+    def check(self) -> None:
+        """Raise `StoreUnavailable` or `NotMigrated` when `apply` would, as far as that can be known beforehand."""
+        require_head(self._engine)
+
     def apply(self, contents: Contents, visitors: Mapping[Sketch, int]) -> Applied:
         """Add all of ``contents`` in one transaction with its ledger row; what SQL refuses becomes dead letters."""
         careful = False
@@ -115,7 +120,7 @@ class Ledger:
                     raise self._unavailable(error) from error
                 if is_retryable(error) or is_lost(error):
                     heard = writer if writer.complete else heard
-                    self._sleep(min(FIRST_WAIT * 2**attempt, 1.0) * random.uniform(0.5, 1.0))  # jitter
+                    self._sleep(back_off(attempt, FIRST_WAIT, LONGEST_WAIT))
                 elif not isinstance(error, DBAPIError):
                     raise self._unavailable(error) from error
                 else:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 import pathhits
-from pathhits.errors import PathHitsError, StoreUnavailable
+from pathhits.errors import NotMigrated, PathHitsError, StoreUnavailable
 from pathhits.settings import redact
 from pathhits.storage.sql.tables import VERSION_TABLE, metadata
 
@@ -60,6 +60,17 @@ def current(engine: Engine) -> str | None:
 def head(engine: Engine) -> str | None:
     """The revision this version of pathhits needs."""
     return ScriptDirectory.from_config(config(engine)).get_current_head()
+
+
+def require_head(engine: Engine) -> None:
+    """Raise `NotMigrated` when the tables are older than this version needs; newer ones are another's business."""
+    at, wanted = current(engine), head(engine)
+    if at is None:
+        url = redact(engine.url.render_as_string(hide_password=True))
+        raise NotMigrated(f"SQL at {url} has no tables of pathhits: run 'pathhits db upgrade'")
+    known = {script.revision for script in ScriptDirectory.from_config(config(engine)).walk_revisions()}
+    if at != wanted and at in known:
+        raise NotMigrated(f"The database is at revision {at}, this version needs {wanted}: run 'pathhits db upgrade'")
 
 
 @contextmanager

@@ -21,8 +21,9 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from pathhits.core.backoff import back_off
 from pathhits.jobs import clock as clock_module
-from pathhits.jobs.clock import Clock, back_off, clock_alive
+from pathhits.jobs.clock import FIRST_PAUSE, LONGEST_PAUSE, Clock, clock_alive
 from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
@@ -412,7 +413,7 @@ def test_a_clock_may_be_started_before_redis(own_server: Callable[[Callable[[], 
 
 
 def test_the_longest_pause_of_the_clock_is_short_enough_to_be_back_soon() -> None:
-    assert max(back_off(failures) for failures in range(1, 200)) <= 5.0
+    assert max(back_off(failures, FIRST_PAUSE, LONGEST_PAUSE) for failures in range(1, 200)) <= 5.0
 
 
 def _other(connection: redis.Redis, pid: int) -> int | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pathhits.capture.guard import QUIET, Guard
+from pathhits.capture.guard import Guard
+from pathhits.logs import QUIET
 
 
 def test_a_kind_of_failure_is_said_once_a_minute_and_always_counted(
@@ -12,7 +13,7 @@ def test_a_kind_of_failure_is_said_once_a_minute_and_always_counted(
 ) -> None:
     clock = iter([1000.0, 1001.0, 1000.0 + QUIET, 1001.0 + QUIET, 0.0])
     with monkeypatch.context() as patched:
-        patched.setattr("pathhits.capture.guard.time.monotonic", lambda: next(clock))
+        patched.setattr("pathhits.logs.time.monotonic", lambda: next(clock))
         guard = Guard()
         for _ in range(4):
             guard.failed("one", "text")
@@ -38,6 +39,6 @@ def test_an_error_of_our_own_is_said_with_its_place_and_without_its_message(capl
 
 def test_a_failure_while_a_failure_is_noted_in_the_same_thread_does_not_hang() -> None:
     guard = Guard()
-    with guard._lock:
+    with guard._rarely._lock:
         guard.failed("one", "a signal came")
     assert guard.failures == {"one": 1}

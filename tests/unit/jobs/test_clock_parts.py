@@ -6,13 +6,19 @@ import logging
 
 import pytest
 
-from pathhits.jobs.clock import LONGEST_PAUSE, Complaints, back_off
+from pathhits.core.backoff import back_off
+from pathhits.jobs.clock import FIRST_PAUSE, LONGEST_PAUSE
+from pathhits.logs import Complaints
+
+
+def pause(failures: int) -> float:
+    return back_off(failures, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 def test_pauses_grow_stay_bounded_and_differ() -> None:
-    assert max(back_off(1) for _ in range(100)) < min(back_off(4) for _ in range(100))
-    assert all(0 < back_off(failures) <= LONGEST_PAUSE for failures in range(1, 10_000))
-    assert len({back_off(3) for _ in range(100)}) > 50
+    assert max(pause(1) for _ in range(100)) < min(pause(4) for _ in range(100))
+    assert all(0 < pause(failures) <= LONGEST_PAUSE for failures in range(1, 10_000))
+    assert len({pause(3) for _ in range(100)}) > 50
 
 
 def test_the_same_trouble_is_logged_once_a_minute_and_another_at_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, Engine
 
+from pathhits.storage.sql.dialects import take_your_time
 from pathhits.storage.sql.tables import VERSION_TABLE, metadata
 
 
@@ -44,5 +45,6 @@ if context.is_offline_mode():
         context.run_migrations()
 else:
     with engine().connect() as connection:
+        take_your_time(connection)
         run(connection)
         connection.commit()

@@ -320,7 +320,7 @@ class PathHits:
         """The SQL engine; its connections stay with the process that made them."""
         from pathhits.storage.sql.dialects import make_engine
 
-        engine = make_engine(self.settings.database_url)
+        engine = make_engine(self.settings.database_url, self.settings.sql_timeout)
         os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
         return engine
 

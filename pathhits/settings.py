@@ -60,6 +60,7 @@ class Settings:
     queue_url: str = setting("", "URL", "Redis of RQ and the clock, when it is not the one of redis_url.")
     redis_tls_verify: bool = setting(True, "", "Verify a rediss:// server's certificate (Heroku's is self-signed: 0).")
     redis_timeout: float = setting(1.0, "s", "How long the flusher, a sync or a command waits for one answer of Redis.")
+    sql_timeout: float = setting(30.0, "s", "How long a read, a sync or a command waits for one answer of SQL.")
     namespace: str = setting(
         "pathhits", "", "Prefix of every Redis key and of the RQ queue; two apps on one Redis never meet."
     )
@@ -342,7 +343,16 @@ _PARSERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
     "int": _integer,
     "tuple[str, ...]": _words,
 }
-_POSITIVE = ("redis_timeout", "flush_interval", "sync_every", "request_deadline", "max_labels", "buffer_size", "hot_at")
+_POSITIVE = (
+    "redis_timeout",
+    "sql_timeout",
+    "flush_interval",
+    "sync_every",
+    "request_deadline",
+    "max_labels",
+    "buffer_size",
+    "hot_at",
+)
 
 
 def _check(settings: Settings) -> None:

@@ -18,12 +18,15 @@ from pathhits.jobs.sync import sort_out
 from pathhits.jobs.verify import verify
 from pathhits.storage.sql import ledger as ledger_module
 from pathhits.storage.sql import migrate, tables
-from pathhits.storage.sql.dialects import make_engine
+from pathhits.storage.sql.dialects import make_engine, take_your_time
 from pathhits.storage.sql.ledger import TRIES, Applied, Contents, Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import PATHS
+from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Fault, FaultProxy
+
+SqlServer = PostgresServer | MariaDBServer
 
 HOUR = 500_003  # 11:00 UTC of its day, so that the next hours may be of the same day
 DAY = HOUR // 24
@@ -399,6 +402,55 @@ def test_a_server_that_is_gone_is_unavailable_and_takes_everything_when_it_is_ba
         Reads(engine).counts(PATHS, ["/"])
     server.start()
     assert apply(engine, contents("g", {"/": 1})).new
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", [PostgresServer, MariaDBServer])
+def test_a_server_that_hangs_holds_nobody_for_ever_and_takes_everything_when_it_goes_on(
+    kind: type[SqlServer], own_server: Callable[[Callable[[], SqlServer]], SqlServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "TRIES", 2)  # each waits for a connection
+    server = own_server(lambda: kind(fsync=False))
+    engine = make_engine(server.fresh_database(), timeout=0.3)
+    migrate.upgrade(engine)
+    one, other = engine.connect(), engine.connect()
+    one.exec_driver_sql("SELECT 1")
+    other.close()
+    server.pause()
+    try:
+        with pytest.raises(OperationalError):
+            one.exec_driver_sql("SELECT 1")
+        with pytest.raises(StoreUnavailable):
+            Reads(engine).counts(PATHS, ["/"])
+        with pytest.raises(StoreUnavailable, match="they stay in Redis"):
+            apply(engine, contents("g", {"/": 1}))
+    finally:
+        server.resume()
+    apply(engine, contents("g", {"/": 1}))
+    assert stored(engine) == {"/": 1}
+    assert verify(Reads(engine)).ok
+    one.close()
+    engine.dispose()
+
+
+def test_a_statement_that_lasts_is_given_up_and_in_a_migration_it_is_not(request: pytest.FixtureRequest) -> None:
+    for name, sleep in (("postgresql_url", "pg_sleep(1)"), ("mariadb_url", "SLEEP(1)")):
+        engine = make_engine(request.getfixturevalue(name), timeout=0.3)
+        with engine.connect() as connection, pytest.raises(OperationalError):
+            connection.exec_driver_sql(f"SELECT {sleep}")
+        with engine.connect() as connection:
+            take_your_time(connection)
+            assert connection.exec_driver_sql(f"SELECT {sleep}").all()
+        with engine.connect() as connection, pytest.raises(OperationalError):
+            connection.exec_driver_sql(f"SELECT {sleep}")
+        engine.dispose()
+
+
+def test_an_answer_in_many_parts_is_not_given_up(postgresql_url: str) -> None:
+    engine = make_engine(postgresql_url, timeout=0.5)
+    slowly = "SELECT repeat('x', 100000), pg_sleep(0.1) FROM generate_series(1, 12)"
+    with engine.connect() as connection:
+        assert len(connection.exec_driver_sql(slowly).all()) == 12
     engine.dispose()
 
 

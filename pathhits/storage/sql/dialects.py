@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain
+from math import ceil
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Dialect, Engine, Table, create_engine, event
@@ -72,29 +74,78 @@ class Upsert:
         return self.keys + self.fixed + self.add + self.grow + self.set
 
 
-def make_engine(url: str) -> Engine:
-    """An engine with short waits; SQLite is set to WAL, so that readers and a sync get along.
+def make_engine(url: str, timeout: float | None = None) -> Engine:
+    """An engine that waits ``timeout`` seconds for an answer (None: without end), and not long for a connection.
+
+    SQLite, which is no server that could hang, is set to WAL, so that readers and a sync get along.
 
     Raises `SettingsError` when the driver is not installed; a connection does when the URL has an option unknown to it.
     """
     try:
-        engine = _make_engine(url)
+        engine = _make_engine(url, timeout)
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{redact(url)} needs {error.name}: pip install 'pathhits[postgresql]' or 'pathhits[mariadb]'"
         ) from error
-    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "do_connect", partial(_connect, timeout))
     return engine
 
 
-def _connect(dialect: Dialect, record: Any, arguments: Any, named: Any) -> Any:
+def _connect(timeout: float | None, dialect: Dialect, record: Any, arguments: Any, named: Any) -> Any:
     try:
-        return dialect.connect(*arguments, **named)
+        if dialect.name != "postgresql":
+            return dialect.connect(*arguments, **named)
+        connection = _impatient().connect(*arguments, **named)
     except TypeError as error:
         raise SettingsError(f"DATABASE_URL: {error}; look at what follows ? in the URL") from error
+    connection.patience = timeout
+    return connection
 
 
-def _make_engine(url: str) -> Engine:
+@cache
+def _impatient() -> Any:
+    """A connection of psycopg that gives up on a server that is silent; the driver itself would wait without end."""
+    import psycopg
+
+    class Impatient(psycopg.Connection[Any]):
+        patience: float | None = None
+
+        def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+            return super().wait(gen if self.patience is None else self._timed(gen, self.patience), *args, **options)
+
+        def _timed(self, gen: Any, patience: float) -> Generator[Any, Any, Any]:
+            """``gen``, asked ten times a second, ended when nothing was heard for so long."""
+            heard = time.monotonic()
+            try:
+                wanted = next(gen)
+                while True:
+                    ready = yield wanted
+                    if ready:
+                        heard = time.monotonic()
+                    elif time.monotonic() - heard > patience:
+                        self.close()
+                        raise psycopg.OperationalError(f"no answer for {patience:g} s")
+                    wanted = gen.send(ready)
+            except StopIteration as end:
+                return end.value
+
+    return Impatient
+
+
+def take_your_time(connection: Connection) -> None:
+    """Let statements on this connection last as long as they need, as those of a migration may; it is not reused."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "postgresql":
+        driver.patience = None
+    elif connection.dialect.name in ("mysql", "mariadb"):
+        # PyMySQL takes the two with the connection only, and looks at them at each statement.
+        driver._read_timeout = driver._write_timeout = None
+    else:
+        return
+    connection.detach()
+
+
+def _make_engine(url: str, timeout: float | None) -> Engine:
     parsed = make_url(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
@@ -104,9 +155,9 @@ def _make_engine(url: str) -> Engine:
         engine = create_engine(url, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
-    arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT}
+    arguments: dict[str, Any] = {"connect_timeout": min(CONNECT_TIMEOUT, ceil(timeout or CONNECT_TIMEOUT))}
     if backend in ("mysql", "mariadb"):
-        arguments["charset"] = "utf8mb4"
+        arguments |= {"charset": "utf8mb4", "read_timeout": timeout, "write_timeout": timeout}
     return create_engine(url, pool_pre_ping=True, pool_size=3, connect_args=arguments)
 
 

@@ -31,6 +31,8 @@ TRIES = 8
 #: Seconds that the wait before another try doubles from, and the longest one.
 FIRST_WAIT = 0.02
 LONGEST_WAIT = 1.0
+#: Seconds after which a transaction that failed is left to the next sync: a database that hangs costs a time-out a try.
+PATIENCE = 60.0
 
 
 class _Upserts(NamedTuple):
@@ -108,6 +110,7 @@ class Ledger:
         """Add all of ``contents`` in one transaction with its ledger row; what SQL refuses becomes dead letters."""
         careful = False
         heard: _Writer | None = None
+        started = time.monotonic()
         for attempt in range(1, TRIES + 1):
             writer = _Writer(contents, visitors, careful)
             try:
@@ -116,7 +119,7 @@ class Ledger:
                 # After a lost answer to our own COMMIT this is how we learn that it was heard.
                 return heard.outcome() if heard else Applied(False)
             except SQLAlchemyError as error:
-                if attempt == TRIES:
+                if attempt == TRIES or time.monotonic() - started > PATIENCE:
                     raise self._unavailable(error) from error
                 if is_retryable(error) or is_lost(error):
                     heard = writer if writer.complete else heard

@@ -23,6 +23,7 @@ from pathhits.capture.items import Items
 from pathhits.capture.recorder import Recorder
 from pathhits.capture.viewing import Viewing
 from pathhits.core.counts import Count
+from pathhits.core.hotness import Thresholds, check_thresholds
 from pathhits.core.rules import Refusal, Rules, Verdict
 from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
 from pathhits.hits import ITEM_MARK
@@ -30,6 +31,7 @@ from pathhits.middleware.asgi import AsgiApp, AsgiMiddleware
 from pathhits.middleware.wsgi import WsgiMiddleware
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect, explain
+from pathhits.storage.redis.hot import HotVersion
 from pathhits.storage.redis.keys import Keys
 from pathhits.storage.redis.pending import PendingStore
 from pathhits.storage.redis.rules import RuleStore
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from pathhits.core.periods import By
     from pathhits.jobs.doctor import Finding
+    from pathhits.jobs.items import ItemsReport
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats
@@ -100,15 +103,31 @@ class PathHits:
         # An adapter is a layer above: it is found by name, and Flask is imported only by those who have it.
         importlib.import_module("pathhits.integrations.flask").init_app(self, app)
 
-    def register_item(self, item_type: str, *, route: str = "", id: str = "", rules: Rules | None = None) -> None:
+    def register_item(
+        self,
+        item_type: str,
+        *,
+        route: str = "",
+        id: str = "",
+        rules: Rules | None = None,
+        hot_at: int | None = None,
+        cold_below: int | None = None,
+    ) -> None:
         """Declare what is an item: a hit on ``route`` may be a view of the one that its parameter ``id`` names.
 
         ``route`` is a route's name or pattern as it is counted, "" for a type whose views only `track_view` counts.
-        ``rules`` say which hits are views, by default all. Raises `SettingsError` for a type or route that is taken.
+        ``rules`` say which hits are views, by default all. ``hot_at`` and ``cold_below`` are by default the settings.
+        Raises `SettingsError` for a type or route that is taken and for numbers that cannot be.
         """
         if bool(route) != bool(id):
             raise SettingsError(f"register_item({item_type!r}): give route and id together, or neither")
-        self.items.register(item_type, route, id, rules or Rules.none())
+        thresholds = None
+        if hot_at is not None or cold_below is not None:
+            usual = self._usual_thresholds
+            thresholds = check_thresholds(
+                usual.hot_at if hot_at is None else hot_at, usual.cold_below if cold_below is None else cold_below
+            )
+        self.items.register(item_type, route, id, rules or Rules.none(), thresholds)
 
     def track_view(
         self,
@@ -163,6 +182,27 @@ class PathHits:
         from pathhits.storage.sql.ledger import Ledger
 
         return sync(self.pending, Ledger(self.engine), force=force)
+
+    def refresh_items(self, now: datetime | None = None) -> ItemsReport:
+        """Count the recent views of the items that are due, as of ``now``; those that so become hot or cool do.
+
+        Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
+        """
+        from pathhits.jobs.items import refresh
+        from pathhits.storage.sql.hotness import Hotness
+
+        moment = None if now is None else round(now.timestamp() * 1000)
+        try:
+            return refresh(Hotness(self.engine), self._thresholds, self.hot_version, now=moment)
+        except RedisError as error:
+            raise StoreUnavailable(explain(error, self.settings.redis_url)) from error
+
+    def _thresholds(self, item_type: str) -> Thresholds:
+        return self.items.thresholds(item_type) or self._usual_thresholds
+
+    @property
+    def _usual_thresholds(self) -> Thresholds:
+        return Thresholds(self.settings.hot_at, self.settings.cold_below)
 
     def verify(self) -> VerifyReport:
         """Whether the sums in SQL agree with each other."""
@@ -301,6 +341,11 @@ class PathHits:
     def court(self) -> RuleStore:
         """The rules' side of Redis."""
         return RuleStore(self.redis, self.keys)
+
+    @cached_property
+    def hot_version(self) -> HotVersion:
+        """Tells which version of the hot items is the present one."""
+        return HotVersion(self.redis, self.keys)
 
     @cached_property
     def viewing(self) -> Viewing:

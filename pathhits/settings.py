@@ -98,6 +98,7 @@ class Settings:
 
     hot_at: int = setting(100, "views", "Recent views at which an item becomes hot.")
     cold_below: int = setting(50, "views", "Recent views below which a hot item cools; must not exceed hot_at.")
+    items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
@@ -348,6 +349,7 @@ _POSITIVE = (
     "sql_timeout",
     "flush_interval",
     "sync_every",
+    "items_every",
     "request_deadline",
     "max_labels",
     "buffer_size",

@@ -7,11 +7,13 @@ from contextlib import closing
 from typing import Any
 
 # What a sync needs is loaded once by the worker, not by each of its jobs (0.4 s every time).
+import pathhits.jobs.items
 import pathhits.jobs.sync
+import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["sync"]
+__all__ = ["items", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -21,3 +23,9 @@ def sync() -> dict[str, Any]:
     """Move the counts from Redis into SQL; returns the fields of the `SyncReport`."""
     with closing(load()) as hits:  # a process that performs a job ends without atexit
         return dataclasses.asdict(hits.sync())
+
+
+def items() -> dict[str, Any]:
+    """Count the recent views of items; returns the fields of the `ItemsReport`."""
+    with closing(load()) as hits:
+        return dataclasses.asdict(hits.refresh_items())

@@ -86,11 +86,11 @@ def upgrade() -> None:
         "(SELECT SUM(d.visitors) FROM pathhits_item_days d WHERE d.item_id = pathhits_items.id), 0)"
     )
     op.create_index("ix_pathhits_items_is_hot", "pathhits_items", ["is_hot", "recent_views"])
-    op.create_index("ix_pathhits_items_updated_at", "pathhits_items", ["updated_at"])
+    op.create_index("ix_pathhits_items_recent_at", "pathhits_items", ["recent_at"])
 
 
 def downgrade() -> None:
-    op.drop_index("ix_pathhits_items_updated_at", "pathhits_items")
+    op.drop_index("ix_pathhits_items_recent_at", "pathhits_items")
     op.drop_index("ix_pathhits_items_is_hot", "pathhits_items")
     for table, column in added():
         op.drop_column(table, column.name)

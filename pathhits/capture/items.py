@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pathhits.core.hotness import Thresholds
 from pathhits.core.rules import Rules, check_type, subject
 from pathhits.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
 class ItemType:
-    """One kind of item: the route that shows one, the route parameter that names it, and the rules of its views."""
+    """One kind of item: the route that shows one, the route parameter that names it, the rules of its views, and the
+    recent views at which it is hot (None: those of the settings).
+    """
 
     name: str
     route: str
     id: str
     rules: Rules
+    thresholds: Thresholds | None = None
 
     def item(self, params: Mapping[str, Any] | None) -> str | None:
         """The item that these route parameters name, as ``type:id``; None when they name none."""
@@ -38,9 +42,9 @@ class Items:
     def __iter__(self) -> Any:
         return iter(self._by_name.values())
 
-    def register(self, name: str, route: str, id: str, rules: Rules) -> None:
+    def register(self, name: str, route: str, id: str, rules: Rules, thresholds: Thresholds | None = None) -> None:
         """Declare a type; raises `SettingsError` for a name or route that is taken by another declaration."""
-        added = ItemType(check_type(name), route, id, rules)
+        added = ItemType(check_type(name), route, id, rules, thresholds)
         given: list[tuple[object, type]] = [(route, str), (id, str), (rules, Rules)]
         if not all(isinstance(value, wanted) for value, wanted in given):
             raise SettingsError(f"register_item({name!r}): give route and id as text, and rules as Rules")
@@ -61,3 +65,8 @@ class Items:
         """The rules of a type; of one that was not declared, none."""
         known = self._by_name.get(name)
         return known.rules if known else Rules.none()
+
+    def thresholds(self, name: str) -> Thresholds | None:
+        """When an item of the type is hot; None when that was not declared."""
+        known = self._by_name.get(name)
+        return known.thresholds if known else None

@@ -47,4 +47,10 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         period=lambda settings: settings.sync_every,
         description="moves the counts from Redis into SQL",
     ),
+    ScheduledJob(
+        id="items",
+        task="pathhits.tasks.items",
+        period=lambda settings: settings.items_every,
+        description="counts the recent views of items, which become hot and cool by them",
+    ),
 )

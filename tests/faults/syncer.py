@@ -41,23 +41,25 @@ def slots(folder: Path, number: int) -> list[Slot]:
 def instrument(hits: PathHits, reached: Callable[[str], None]) -> None:
     """Call ``reached`` with each of `POINTS` as a sync gets there."""
 
-    def around(owner: Any, name: str, step: str) -> None:
-        inner = getattr(owner, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            reached(f"before {step}")
-            value = inner(*args, **kwargs)
-            reached(f"after {step}")
-            return value
-
-        setattr(owner, name, call)
-
     for name in ("seal", "read", "settle"):
-        around(hits.pending, name, name)
-    around(ledger, "_claim", "claim")
-    around(ledger._Writer, "write", "write")
-    around(hits.engine.dialect, "do_commit", "commit")
+        around(hits.pending, name, name, reached)
+    around(ledger, "_claim", "claim", reached)
+    around(ledger._Writer, "write", "write", reached)
+    around(hits.engine.dialect, "do_commit", "commit", reached)
     event.listen(hits.engine, "checkin", lambda *_: reached("between"))
+
+
+def around(owner: Any, name: str, step: str, reached: Callable[[str], None]) -> None:
+    """Replace a method or function by one that calls ``reached`` before and after itself."""
+    inner = getattr(owner, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        reached(f"before {step}")
+        value = inner(*args, **kwargs)
+        reached(f"after {step}")
+        return value
+
+    setattr(owner, name, call)
 
 
 def loop(slot: Slot) -> None:

@@ -19,9 +19,10 @@ from pathhits.jobs.verify import verify
 from pathhits.storage.sql import ledger as ledger_module
 from pathhits.storage.sql import migrate, tables
 from pathhits.storage.sql.dialects import make_engine, take_your_time
-from pathhits.storage.sql.ledger import TRIES, Applied, Contents, Ledger
+from pathhits.storage.sql.ledger import Applied, Contents, Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import PATHS
+from pathhits.storage.sql.transactions import TRIES
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Fault, FaultProxy

@@ -60,6 +60,7 @@ CONTRACT: dict[str, dict[str, object]] = {
     "rule_stats": {},
     "flush": {"timeout": 5.0},
     "sync": {"force": False},
+    "refresh_items": {},
     "verify": {},
     "doctor": {},
     "close": {"timeout": 5.0},
@@ -115,7 +116,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_an_item_is_declared_by_type_route_id_and_rules() -> None:
-    assert list(inspect.signature(PathHits.register_item).parameters)[1:] == ["item_type", "route", "id", "rules"]
+    found = list(inspect.signature(PathHits.register_item).parameters)[1:]
+    assert found == ["item_type", "route", "id", "rules", "hot_at", "cold_below"]
 
 
 @pytest.mark.parametrize("name", CONTRACT)

@@ -95,6 +95,7 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("hot_at", 40, "COLD_BELOW=50 is above HOT_AT=40"),
     ("cold_below", 101, "COLD_BELOW=101 is above HOT_AT=100"),
     ("cold_below", -1, "COLD_BELOW=-1"),
+    ("items_every", 0, "give a number above 0"),
 ]
 
 
@@ -302,6 +303,7 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "buffer_size": _counts,
     "hot_at": st.integers(50, MOST).map(str),
     "cold_below": st.integers(0, 50).map(str),
+    "items_every": _seconds,
     "redis_timeout": _seconds,
     "sql_timeout": _seconds,
     "flush_interval": _seconds,

@@ -18,6 +18,8 @@ SKETCH_TTL = 72 * 3_600
 SYNC_LOCK_TTL = 30
 #: Milliseconds that the trial write of the doctor is kept.
 PROBE_TTL = 1_000
+#: Seconds after which hot items are no longer taken to be changing: longer than the transaction that changes them.
+HOT_CHANGING_TTL = 60
 #: Seconds after which the lock of a dead clock opens by itself.
 CLOCK_LOCK_TTL = 3.0
 #: Seconds for which the last pass of a clock is remembered.
@@ -67,6 +69,10 @@ class Keys:
     def salt(self, period: str) -> str:
         """String, until 48 h after the period: random key of the visitor hashes of one salt period."""
         return f"{{{self.namespace}}}:salt:{period}"
+
+    def hot_version(self) -> str:
+        """String, no TTL (`HOT_CHANGING_TTL` while it is empty): version of the hot items that processes remember."""
+        return f"{{{self.namespace}}}:hot"
 
     def sync_lock(self) -> str:
         """String, `SYNC_LOCK_TTL`: token of the sync that runs; saves double work, guards nothing."""

@@ -173,6 +173,12 @@ def upsert(connection: Connection, spec: Upsert, rows: Sequence[Row]) -> list[tu
     return _upsert_values(connection, spec, rows)
 
 
+def begin_writing(connection: Connection) -> None:
+    """Where rows cannot be locked, lock the database, before a transaction reads what it will write."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether the same transaction may succeed when tried again: a deadlock, a lock, a lost connection."""
     if not isinstance(error, DBAPIError):

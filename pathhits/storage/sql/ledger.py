@@ -23,39 +23,45 @@ from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, refuses_rows, upsert
 from pathhits.storage.sql.migrate import missing_tables, require_head
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
+from pathhits.storage.sql.transactions import FIRST_WAIT, LONGEST_WAIT, PATIENCE, TRIES
 
 logger = logging.getLogger("pathhits")
 
-#: Tries of one transaction on a deadlock, a lock or a lost connection.
-TRIES = 8
-#: Seconds that the wait before another try doubles from, and the longest one.
-FIRST_WAIT = 0.02
-LONGEST_WAIT = 1.0
-#: Seconds after which a transaction that failed is left to the next sync: a database that hangs costs a time-out a try.
-PATIENCE = 60.0
-
 
 class _Upserts(NamedTuple):
-    """How the three tables of a family are written; ``fixed`` makes the columns that only a new row gets."""
+    """How the three tables of a family are written; ``fixed`` makes the columns that only a new row gets.
+
+    ``reset`` columns become 0 when something is added.
+    """
 
     totals: Upsert
     hours: Upsert
     days: Upsert
     fixed: Callable[[str], tuple[str, ...]]
+    reset: tuple[str, ...]
 
 
-def _upserts(family: Family, names: tuple[str, ...], fixed: Callable[[str], tuple[str, ...]]) -> _Upserts:
+def _upserts(
+    family: Family, names: tuple[str, ...], fixed: Callable[[str], tuple[str, ...]], reset: tuple[str, ...] = ()
+) -> _Upserts:
     key, total, each = family.key.name, family.total.name, family.hourly.name
     returning = ("id", key, total)
     totals = Upsert(
-        family.totals, (key,), fixed=(*names, "created_at"), add=(total,), set=("updated_at",), returning=returning
+        family.totals,
+        (key,),
+        fixed=(*names, "created_at"),
+        add=(total,),
+        set=("updated_at", *reset),
+        returning=returning,
     )
     hours = Upsert(family.hours, (family.owner, "hour"), add=(each,))
-    return _Upserts(totals, hours, Upsert(family.days, (family.owner, "day"), add=(each,), grow=("visitors",)), fixed)
+    days = Upsert(family.days, (family.owner, "day"), add=(each,), grow=("visitors",))
+    return _Upserts(totals, hours, days, fixed, reset)
 
 
 _PATHS = _upserts(PATHS, ("path",), lambda path: (path,))
-_ITEMS = _upserts(ITEMS, ("item", "item_type"), lambda item: (item, type_of(item)))
+# Recent views that count for nothing make an item due in the next run of the items job.
+_ITEMS = _upserts(ITEMS, ("item", "item_type"), lambda item: (item, type_of(item)), reset=("recent_at",))
 _SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
 _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 
@@ -242,8 +248,8 @@ class _Writer:
         mark: str = "",
     ) -> int:
         """Write totals, hours and days of these subjects; what was added in all."""
-        now, fixed = self._now, into.fixed
-        rows = [(key, *fixed(subject), now, _total(amounts[subject]), now) for key, subject in keyed]
+        now, fixed, zeros = self._now, into.fixed, (0,) * len(into.reset)
+        rows = [(key, *fixed(subject), now, _total(amounts[subject]), now, *zeros) for key, subject in keyed]
         found = upsert(connection, into.totals, rows)
         ids = {bytes(key): identity for identity, key, _ in found}
         hours = sorted([(ids[key], hour, n) for key, subject in keyed for hour, n in amounts[subject].items()])

@@ -23,12 +23,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.core import labels
-from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.hits import DROPS, HITS, VIEWS
-from pathhits.settings import redact
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.migrate import missing_tables
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
+from pathhits.storage.sql.transactions import explained
 
 #: Labels asked for in one statement.
 LABELS_A_STATEMENT = 1_000
@@ -211,18 +209,7 @@ class Reads:
             with self._engine.connect() as connection:
                 return connection.execute(query).all()
         except SQLAlchemyError as error:
-            raise self._explained(error) from error
-
-    def _explained(self, error: SQLAlchemyError) -> StoreUnavailable | NotMigrated:
-        url = redact(self._engine.url.render_as_string(hide_password=True))
-        reason = redact(str(getattr(error, "orig", None) or error).partition("\n")[0])
-        try:
-            missing = missing_tables(self._engine)
-        except SQLAlchemyError:
-            return StoreUnavailable(f"SQL at {url} did not answer: {reason}")
-        if missing:
-            return NotMigrated(f"The database {url} lacks {', '.join(missing)}: run 'pathhits db upgrade'")
-        return StoreUnavailable(f"SQL at {url} refused a question: {reason}")
+            raise explained(self._engine, error) from error
 
 
 def _counted_in(family: Family, window: Window) -> FromClause:

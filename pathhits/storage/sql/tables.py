@@ -119,7 +119,8 @@ path_days = Table(
 )
 
 #: What each item had since the beginning: views, visitors (each once a salt period), visits, and how hot it is.
-#: ``first_seen``, ``last_seen``, ``recent_at`` and ``hot_changed_at`` are milliseconds since 1970, UTC.
+#: ``first_seen``, ``last_seen``, ``recent_at`` and ``hot_changed_at`` are milliseconds since 1970, UTC. ``recent_at``
+#: is when ``recent_views`` were counted, 0 when the item has changed since.
 items = Table(
     "pathhits_items",
     metadata,
@@ -139,8 +140,9 @@ items = Table(
     _flag("is_hot"),
     Column("hot_changed_at", BigInteger),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False, index=True),
+    Column("updated_at", UtcDateTime, nullable=False),
     Index("ix_pathhits_items_is_hot", "is_hot", "recent_views"),
+    Index("ix_pathhits_items_recent_at", "recent_at"),
     **_OPTIONS,
 )
 

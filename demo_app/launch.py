@@ -32,6 +32,7 @@ DEFAULT_PORT = 8000
 DEFAULT_SYNC_EVERY_S = 5
 START_TIMEOUT_S = 60.0
 LOG = "redis.log"
+APP = "demo_app:create_app"
 PROCESSES = ("web", "worker", "clock")
 
 
@@ -115,8 +116,10 @@ class _Demo:
 
     def _announce(self) -> None:
         settings = Settings.from_env(self.env)
-        urls = {"REDIS_URL": settings.redis_url, "DATABASE_URL": settings.database_url}
-        shown = " ".join(f"{name}={shlex.quote(redact(url))}" for name, url in urls.items())
+        where = {"REDIS_URL": redact(settings.redis_url), "DATABASE_URL": redact(settings.database_url)}
+        # The rules of products are in the shop's code.
+        where["PATHHITS_APP"] = settings.app or APP
+        shown = " ".join(f"{name}={shlex.quote(value)}" for name, value in where.items())
         print(
             f"\nThe shop is at http://{HOST}:{self.port}/ (Ctrl-C ends it). In another terminal, for `pathhits top`:\n"
         )

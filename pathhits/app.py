@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -71,7 +70,7 @@ class PathHits:
         self.guard = Guard()
         self._deadline = Deadline(self.settings.request_deadline)
         self._last_counts: OrderedDict[str, Count] = OrderedDict()
-        self._last_counts_lock = threading.Lock()
+        shutdown.renew(self.guard, self._deadline)
 
     # Counting.
 
@@ -411,15 +410,14 @@ class PathHits:
         """The count just read and remembered for worse times, or the last one where that knows of more."""
         if count.partial:
             return max(count, self._last_known(name))
-        with self._last_counts_lock:
-            self._last_counts[name] = count
-            while len(self._last_counts) > COUNTS_REMEMBERED:
-                self._last_counts.popitem(last=False)
+        # Each step is one of the dict's own, so that no lock is needed that a fork could leave held.
+        self._last_counts[name] = count
+        if len(self._last_counts) > COUNTS_REMEMBERED:
+            self._last_counts.popitem(last=False)
         return count
 
     def _last_known(self, name: str) -> Count:
-        with self._last_counts_lock:
-            known = self._last_counts.get(name)
+        known = self._last_counts.get(name)
         return Count(known.stored, known.pending, partial=True) if known else Count(0, 0, partial=True)
 
 

@@ -64,7 +64,7 @@ class Settings:
     namespace: str = setting(
         "pathhits", "", "Prefix of every Redis key and of the RQ queue; two apps on one Redis never meet."
     )
-    app: str = setting("", "import path", "module:attribute of the PathHits object the worker and the clock use.")
+    app: str = setting("", "import path", "module:attribute of the PathHits object that jobs and commands use.")
     secret: str = setting("", "", "Key of what must stay the same across restarts; needed by salt_rotation=never.")
     enabled: bool = setting(True, "", "0 makes every middleware a plain pass-through that counts nothing.")
 
@@ -121,14 +121,6 @@ class Settings:
     def from_mapping(cls, mapping: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
         """Settings from keys such as ``{"REDIS_URL": ...}``; what is not given comes from the environment."""
         return cls.from_env(environ, **_known(mapping, lambda name: f"PATHHITS[{name!r}]"))
-
-    def redacted(self) -> dict[str, Any]:
-        """All settings as a dict that is safe to print: no password, no secret."""
-        shown = dataclasses.asdict(self)
-        for name in ("redis_url", "database_url", "queue_url"):
-            shown[name] = redact(shown[name])
-        shown["secret"] = "set" if self.secret else ""
-        return shown
 
 
 def redact(url: str) -> str:

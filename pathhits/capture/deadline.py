@@ -39,6 +39,10 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Start afresh in a forked child, where the reads that were under way are no more."""
         self._slots = threading.Semaphore(AT_ONCE)
 
     def ask(self, question: Callable[[], T]) -> T:

@@ -6,7 +6,9 @@ import atexit
 import os
 import signal
 import threading
+from functools import cache
 from types import FrameType
+from typing import Protocol
 from weakref import WeakSet
 
 from pathhits.capture.buffer import Buffer
@@ -14,18 +16,39 @@ from pathhits.capture.buffer import Buffer
 #: Seconds a process that is asked to end may spend on its last flush.
 LAST_FLUSH = 3.0
 
+
+class Forked(Protocol):
+    """What has locks, threads or connections that a forked child cannot go on with."""
+
+    def after_fork(self) -> None: ...
+
+
 _buffers: WeakSet[Buffer] = WeakSet()
-_installed = False
+_renewed: WeakSet[Forked] = WeakSet()
 
 
 def watch(buffer: Buffer) -> None:
     """Flush ``buffer`` when this process or a child ends, and reset it in a forked child."""
-    global _installed
-    if not _installed:
-        atexit.register(flush_all)
-        os.register_at_fork(after_in_child=_after_fork)
-        _installed = True
+    _at_exit()
     _buffers.add(buffer)
+    renew(buffer)
+
+
+def renew(*those: Forked) -> None:
+    """Let each of ``those`` start afresh in a forked child, for as long as it lives."""
+    _at_fork()
+    for one in those:
+        _renewed.add(one)
+
+
+@cache
+def _at_exit() -> None:
+    atexit.register(flush_all)
+
+
+@cache
+def _at_fork() -> None:
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def flush_all() -> None:
@@ -49,5 +72,5 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def _after_fork() -> None:
-    for buffer in list(_buffers):
-        buffer.after_fork()
+    for one in list(_renewed):
+        one.after_fork()

@@ -28,19 +28,9 @@ def hour_of(moment: float) -> int:
     return int(moment // 3600)
 
 
-def day_of_hour(hour: int) -> int:
-    """The UTC day (whole days since 1970) of a UTC hour."""
-    return hour // 24
-
-
 def hour_start(hour: int) -> datetime:
     """When a UTC hour starts, in UTC."""
     return _EPOCH + timedelta(hours=hour)
-
-
-def day_start(day: int) -> datetime:
-    """When a UTC day starts, in UTC."""
-    return _EPOCH + timedelta(days=day)
 
 
 def to_hour(dt: datetime, round_up: bool = False) -> int:

@@ -202,12 +202,15 @@ class PathHitsWorker(Worker):
 def run_worker(settings: Settings, allowed: Collection[str], *, burst: bool = False) -> int:
     """Perform jobs of the queue of ``settings.namespace`` until SIGTERM or SIGINT; ``burst``: until it is empty.
 
-    ``allowed``: import paths of the tasks; their modules are imported here, once, and not for every job.
-    Returns the exit code: 0, or 1 when a burst did not reach Redis.
+    ``allowed``: import paths of the tasks; their modules are imported here, once, and not for every job. The jobs
+    find their PathHits by ``settings.app``, where that is set, as they would by PATHHITS_APP. Returns the exit code:
+    0, or 1 when a burst did not reach Redis.
     """
     complain, failures = Complaints(log), 0
     try:
         _stop_by_exception()
+        if settings.app:
+            os.environ["PATHHITS_APP"] = settings.app
         for module in sorted({name.rpartition(".")[0] for name in allowed}):
             import_module(module)
         while True:

@@ -146,8 +146,9 @@ def test_the_views_of_three_browsers_are_in_sql_exactly_a_bot_is_not_and_ctrl_c_
     }
     pan = demo.cli("item", "product", "iron-pan")
     assert (pan["views"], pan["stored"], pan["visitors_today"]) == (len(BROWSERS), len(BROWSERS), len(BROWSERS))
-    refused = {"product:cooldown": len(BROWSERS), "product:bot": 2}
-    assert demo.cli("sync", "--stats")["stats"]["rules"]["refusals"] == refused
+    rules = demo.cli("sync", "--stats")["stats"]["rules"]
+    assert rules["refusals"] == {"product:cooldown": len(BROWSERS), "product:bot": 2}
+    assert rules["limits"]["product"]["cooldown"] == 120
     assert "This product has been viewed 3 times." in _words(demo.get("/products/iron-pan", BOT))
     assert "viewed <strong" in " ".join(demo.get("/about", BOT).split())
     assert re.search(r'<strong title="6">6</strong> times', demo.get("/products", BOT))

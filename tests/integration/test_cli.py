@@ -735,6 +735,25 @@ def test_a_process_that_stays_ends_at_once_on_a_url_that_cannot_work(
     assert PASSWORD not in line
 
 
+def test_jobs_find_the_object_that_its_own_settings_name(
+    run_sqlite: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate()
+    count("/a")
+    with closing(PathHits()) as hits, hits.queue_connection() as connection:
+        Queue("pathhits", connection=connection, serializer=JSONSerializer).enqueue(tasks.sync)
+        (tmp_path / "shop.py").write_text(
+            "from flask import Flask\nfrom pathhits import PathHits\n"
+            f"hits = PathHits(redis_url={hits.settings.redis_url!r}, database_url={hits.settings.database_url!r}, "
+            "app='shop:hits')\napp = Flask(__name__)\nhits.init_app(app)\n"
+        )
+        for name in ("REDIS_URL", "DATABASE_URL"):
+            monkeypatch.delenv(name)
+        done = _process(sys.executable, "-m", "flask", "--app", "shop", "pathhits", "worker", "--burst", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert hits.stats.hit_counts(["/a"])["/a"].stored == 1, done.stderr
+
+
 def test_a_worker_that_an_error_ends_is_no_misuse(run_sqlite: Run, tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "shop.py").write_text("from pathhits import StoreUnavailable\nraise StoreUnavailable('SQL is away')\n")
     monkeypatch.setenv("PATHHITS_APP", "shop:hits")

@@ -26,8 +26,7 @@ from pathhits.storage.sql.transactions import TRIES
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Fault, FaultProxy
-
-SqlServer = PostgresServer | MariaDBServer
+from tests.servers.sql import SqlServer
 
 HOUR = 500_003  # 11:00 UTC of its day, so that the next hours may be of the same day
 DAY = HOUR // 24

@@ -112,6 +112,15 @@ def test_strict_stops_at_each_of_its_limits_with_its_reason(court: RuleStore) ->
     assert court.judge(view(NOON + 400, strict, "product:101", ("bb",))) == ""
 
 
+def test_what_a_view_leaves_outlives_its_rule_for_one_that_is_judged_late(court: RuleStore) -> None:
+    court.judge(view(NOON, Rules(cooldown=5, per_session=2, session=30)))
+    lives = {key: court.client.ttl(key) for key in court.client.scan_iter()}
+    cooldown, session = (court.keys.rule(f"{name}:aa:product:1").encode() for name in ("cooldown", "session"))
+    assert lives.keys() == {cooldown, session}
+    assert 5 + 30 < lives[cooldown] <= 5 + 60
+    assert 30 + 30 < lives[session] <= 30 + 60
+
+
 def test_a_session_ends_by_the_moments_of_the_views(court: RuleStore) -> None:
     rules = Rules(per_session=3, session=DAY)
     verdicts = [court.judge(view(NOON + n, rules)) for n in (0, 1, 2, 3, DAY - 1, DAY, DAY + 1)]

@@ -53,8 +53,9 @@ class Server(ABC):
     def start(self) -> Self:
         """Start it and return when it answers."""
         assert not self.running, "it runs already"
+        # Killed when the tests are: it may be paused, and there is nothing that it should save.
         self.process = Process(
-            self.command(), cwd=self.folder, log=self.folder / "server.log", user=self.user()
+            self.command(), cwd=self.folder, log=self.folder / "server.log", user=self.user(), orphaned=signal.SIGKILL
         ).start()
         wait_until(self._answers_or_ended, START_TIMEOUT, f"{type(self).__name__} answers")
         return self

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import itertools
 import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pymysql
 
-from tests.servers.base import Server
 from tests.servers.processes import ServerMissing
+from tests.servers.sql import SqlServer
 
 
 def find_program(*names: str) -> str:
@@ -24,20 +21,13 @@ def find_program(*names: str) -> str:
     raise ServerMissing(f"MariaDB ({names[0]}; Debian: mariadb-server)")
 
 
-class MariaDBServer(Server):
+class MariaDBServer(SqlServer):
     """Accepts root without a password on its loopback port. ``fsync=False`` is quicker and survives `kill`."""
 
     def __init__(self, *, fsync: bool = True) -> None:
         self.binary = find_program("mariadbd")
         self.install = find_program("mariadb-install-db", "mysql_install_db")
-        super().__init__()
-        self.fsync = fsync
-        self._numbers = itertools.count(1)
-
-    @property
-    def data(self) -> Path:
-        """The data directory."""
-        return self.folder / "data"
+        super().__init__(fsync=fsync)
 
     def prepare(self) -> None:
         """Make the system tables, with a root who needs no password."""
@@ -66,21 +56,15 @@ class MariaDBServer(Server):
 
     @property
     def url(self) -> str:
-        """SQLAlchemy URL of the database `mysql`; tests take `fresh_database`."""
         return self.url_of("mysql")
 
     def url_of(self, database: str) -> str:
-        """SQLAlchemy URL of a database."""
         return f"mariadb+pymysql://root@127.0.0.1:{self.port}/{database}?charset=utf8mb4"
 
-    def fresh_database(self) -> str:
-        """URL of a new, empty database."""
-        name = f"test_{next(self._numbers)}"
+    def create_database(self, name: str) -> None:
         self._execute(f"CREATE DATABASE `{name}`")
-        return self.url_of(name)
 
     def drop_database(self, url: str) -> None:
-        """Remove a database and end the sessions in it."""
         name = url.partition("?")[0].rpartition("/")[2]
         with contextlib.closing(self._connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (name,))
@@ -88,16 +72,6 @@ class MariaDBServer(Server):
                 with contextlib.suppress(pymysql.err.OperationalError):  # it ended by itself
                     cursor.execute(f"KILL {int(session)}")
             cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
-
-    @contextlib.contextmanager
-    def database(self) -> Iterator[str]:
-        """URL of a new, empty database that is gone afterwards."""
-        url = self.fresh_database()
-        try:
-            yield url
-        finally:
-            if self.running:
-                self.drop_database(url)
 
     def answers(self) -> bool:
         try:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-from tests.servers.base import Server
 from tests.servers.processes import ServerMissing, alive, children, wait_until
+from tests.servers.sql import SqlServer
 
 
 def find_program(name: str) -> str:
@@ -37,21 +35,14 @@ def account() -> str | None:
     return "postgres" if "postgres" in known else "nobody"
 
 
-class PostgresServer(Server):
+class PostgresServer(SqlServer):
     """Trusts everyone on its loopback port. ``fsync=False`` is quicker and survives `kill`, not a power cut."""
 
     graceful = signal.SIGINT  # "fast": ends the sessions instead of waiting for them
 
     def __init__(self, *, fsync: bool = True) -> None:
         self.binary, self.initdb = find_program("postgres"), find_program("initdb")
-        super().__init__()
-        self.fsync = fsync
-        self._numbers = itertools.count(1)
-
-    @property
-    def data(self) -> Path:
-        """The data directory."""
-        return self.folder / "data"
+        super().__init__(fsync=fsync)
 
     def user(self) -> str | None:
         return account()
@@ -81,35 +72,19 @@ class PostgresServer(Server):
 
     @property
     def url(self) -> str:
-        """SQLAlchemy URL of the database `postgres`; tests take `fresh_database`."""
         return self.url_of("postgres")
 
     def url_of(self, database: str) -> str:
-        """SQLAlchemy URL of a database."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
-    def fresh_database(self) -> str:
-        """URL of a new, empty database."""
-        name = f"test_{next(self._numbers)}"
+    def create_database(self, name: str) -> None:
         with self._admin() as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        return self.url_of(name)
 
     def drop_database(self, url: str) -> None:
-        """Remove a database and end the sessions in it."""
         name = url.rpartition("/")[2]
         with self._admin() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    @contextlib.contextmanager
-    def database(self) -> Iterator[str]:
-        """URL of a new, empty database that is gone afterwards."""
-        url = self.fresh_database()
-        try:
-            yield url
-        finally:
-            if self.running:
-                self.drop_database(url)
 
     def answers(self) -> bool:
         try:

@@ -13,9 +13,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
+
+from pathhits.jobs.worker import end_with_parent
 
 T = TypeVar("T")
 
@@ -89,7 +92,8 @@ def _stat(pid: int) -> list[str]:
 class Process:
     """A child in a session of its own; its output goes to a file, and the `with` block ends it whatever happens.
 
-    ``user`` is given to start it under another account; only root can.
+    ``user`` is given to start it under another account; only root can. When the tests are killed, it gets the signal
+    ``orphaned``, where the system can do that.
     """
 
     def __init__(
@@ -100,11 +104,13 @@ class Process:
         cwd: str | Path | None = None,
         log: Path | None = None,
         user: str | None = None,
+        orphaned: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.command = [str(word) for word in command]
         self.env = env
         self.cwd = cwd
         self.user = user
+        self.orphaned = orphaned
         self.log = log or _new_log()
         self._owns_log = log is None
         self._child: subprocess.Popen[bytes] | None = None
@@ -126,6 +132,7 @@ class Process:
                 user=self.user,
                 group=_group(self.user),
                 extra_groups=[] if self.user else None,
+                preexec_fn=partial(end_with_parent, self.orphaned, os.getpid()),
             )
         return self
 

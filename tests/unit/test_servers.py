@@ -18,9 +18,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.processes import Process, ServerMissing, alive, children, free_port, wait_until
 from tests.servers.proxy import Fault, FaultProxy, is_commit
 from tests.servers.redis import RedisServer
-
-SqlServer = PostgresServer | MariaDBServer
-
+from tests.servers.sql import SqlServer
 
 # --- processes ---
 
@@ -33,6 +31,17 @@ def test_a_child_is_ended_with_its_own_children() -> None:
         assert children(process.pid) == [grandchild]
     assert not process.running
     wait_until(lambda: not alive(grandchild), message="the grandchild is gone")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent ended")
+def test_no_server_outlives_tests_that_are_killed() -> None:
+    script = "import sys, time; from tests.servers.{0} import {1}; s = {1}().__enter__(); print(s.pid, flush=True); "
+    for module, name in (("redis", "RedisServer"), ("postgres", "PostgresServer"), ("mariadb", "MariaDBServer")):
+        with Process([sys.executable, "-c", script.format(module, name) + "time.sleep(60)"]) as tests:
+            server = int(tests.wait_for_line(r"^(\d+)$")[1])
+            family = [server, *children(server)]
+            tests.kill()
+            wait_until(lambda f=family: not any(map(alive, f)), message=f"{name} is gone")  # type: ignore[misc]  # mypy reads no defaults
 
 
 def test_waiting_for_a_line_ends_with_the_output_when_the_child_ends() -> None:

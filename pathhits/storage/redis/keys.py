@@ -58,7 +58,7 @@ class Keys:
         return f"{{{self.namespace}}}:visitors:{day}:{label}"
 
     def rule(self, name: str = "") -> str:
-        """String or hash, the rule's own time: what a rule remembers of a viewer. ``name`` is one of:
+        """String or hash, the rule's own time and a minute: what a rule remembers of a viewer. ``name`` is one of:
 
         ``cooldown:<viewer>:<item>``, string: second of the last view. ``session:<viewer>:<item>``, hash: ``start``
         and ``views``. ``daily:<viewer>:<day>``, string: views of the day. ``viewed:<viewer>:<item>:<day>`` and

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
 import pytest
 
+from pathhits import PathHits
 from pathhits.capture.deadline import AT_ONCE, Deadline, Overdue
 from tests.servers.processes import wait_until
 
@@ -37,6 +40,35 @@ def test_reads_for_which_there_is_no_thread_do_not_use_up_the_places(monkeypatch
             with pytest.raises(RuntimeError, match="can't start new thread"):
                 deadline.ask(lambda: 1)
     assert deadline.ask(lambda: 1) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_child_has_all_places_whatever_hung_in_its_parent() -> None:
+    release, held = threading.Event(), threading.Event()
+    hits = PathHits()
+
+    def hold() -> None:
+        with hits.guard._rarely._lock:
+            held.set()
+            release.wait(30.0)
+
+    threading.Thread(target=hold, daemon=True).start()
+    held.wait(30.0)
+    for _ in range(AT_ONCE):
+        with pytest.raises(Overdue):
+            hits._deadline.ask(lambda: release.wait(30.0))
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            signal.alarm(20)
+            hits.guard.failed("internal", "in the child")
+            code = hits._deadline.ask(lambda: 42)
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    release.set()
+    assert os.waitstatus_to_exitcode(status) == 42
 
 
 def _no_thread(thread: threading.Thread) -> None:

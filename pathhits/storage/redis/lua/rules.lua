@@ -9,6 +9,9 @@
 --       string. A viewer is looked up under all ids (this salt period's and the last one's), recorded under the first.
 
 local TWO_DAYS = 172800
+-- What is remembered is kept so much longer (s) than its rule says: a view may be judged that late, after one that
+-- was later. The moments of the views decide.
+local LATE = 60
 
 local function read_view(at)
   local view = {
@@ -53,11 +56,11 @@ end
 
 local function record(prefix, view, keys)
   local function key(name) return prefix .. string.format(keys[name], view.viewers[1]) end
-  if view.cooldown > 0 then redis.call('SET', key('cooldown'), view.last, 'EX', view.cooldown) end
+  if view.cooldown > 0 then redis.call('SET', key('cooldown'), view.last, 'EX', view.cooldown + LATE) end
   if view.once_per_day then redis.call('SET', key('viewed'), 1, 'EX', TWO_DAYS) end
   if view.per_session > 0 then
     redis.call('HSET', key('session'), 'start', view.begun or view.moment, 'views', (view.seen or 0) + 1)
-    redis.call('EXPIRE', key('session'), view.session)
+    redis.call('EXPIRE', key('session'), view.session + LATE)
   end
   if view.per_day > 0 then redis.call('SET', key('daily'), view.today + 1, 'EX', TWO_DAYS) end
 end

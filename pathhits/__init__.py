@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from pathhits.app import PathHits
     from pathhits.core.rules import Rules, Verdict
     from pathhits.errors import NotMigrated, PathHitsError, SettingsError, StoreUnavailable
+    from pathhits.events import Event
     from pathhits.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
+    "Event",
     "NotMigrated",
     "PathHits",
     "PathHitsError",
@@ -26,6 +28,7 @@ __all__ = [
 
 _HOMES = {
     "PathHits": "pathhits.app",
+    "Event": "pathhits.events",
     "NotMigrated": "pathhits.errors",
     "PathHitsError": "pathhits.errors",
     "SettingsError": "pathhits.errors",

@@ -24,7 +24,7 @@ VIEWS = "views"
 REFUSALS = "refusals"
 #: The label of what came after `Settings.max_labels` distinct labels.
 OTHER = "(other)"
-#: Sets the sketches of items apart from those of labels.
+#: Sets what is remembered of items apart from what is of labels, which hold no control characters.
 ITEM_MARK = "\x1f"
 #: The subject under which the visitors of the whole site are sketched.
 SITE = ""
@@ -54,8 +54,9 @@ class View(NamedTuple):
     """A hit that may be a view of an item, once the rules have judged it.
 
     ``item`` is ``type:id``; ``viewers`` are the viewer's keyed ids in the current and the previous salt period;
-    ``visitor`` goes into the item's sketch, None for one who wants no such thing; ``limits`` are the numbers of the
-    rules; ``grant`` names a view whose verdict was asked for before, so that asking again gives the same.
+    ``visitor`` is None for one who is none; ``limits`` are the numbers of the rules; ``grant`` names a view whose
+    verdict was asked for before, so that asking again gives the same; without viewers it counts in any case.
+    ``event`` is what is logged when it counts, as `pathhits.events.Logged` writes it.
     """
 
     moment: float
@@ -64,24 +65,21 @@ class View(NamedTuple):
     visitor: int | None
     limits: tuple[int, ...]
     grant: str = ""
+    event: str = ""
 
 
 class Sketch(NamedTuple):
-    """The visitors of one label or item (or `SITE`) on one UTC day (whole days since 1970)."""
+    """The visitors of one label (or `SITE`) on one UTC day (whole days since 1970)."""
 
     day: int
     label: str
-
-
-def item_sketch(day: int, item: str) -> Sketch:
-    """The visitors of one item on one UTC day; no label is like its name, as labels hold no control characters."""
-    return Sketch(day, f"{ITEM_MARK}{item}")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one script call adds to Redis, once: resent verbatim until it is known to be there.
 
+    ``events`` happened whatever the rules say of the views; those of ``views`` are logged when their view counts.
     ``run_id`` is the Redis server's when the batch was first sent ("" when it was never sent): a resend that
     finds another server cannot know whether the first try was applied and rolled back.
     """
@@ -92,6 +90,7 @@ class Batch:
     deltas: Mapping[Delta, int]
     visitors: Mapping[Sketch, tuple[int, ...]]
     views: tuple[View, ...] = ()
+    events: tuple[str, ...] = ()
 
     @property
     def requests(self) -> int:

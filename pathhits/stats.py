@@ -20,7 +20,7 @@ from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.core.rules import subject, type_of
 from pathhits.errors import StoreUnavailable
-from pathhits.hits import DROPS, HITS, ITEM_MARK, REFUSALS, SITE, VIEWS, Delta, Sketch
+from pathhits.hits import DROPS, HITS, REFUSALS, SITE, VIEWS, Delta, Sketch
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Reads, Stored, Window
@@ -63,15 +63,15 @@ class ItemRow:
 
 
 class _Kind(NamedTuple):
-    """What is counted: the counter of its deltas, the tables it ends in, and what marks its sketches."""
+    """What is counted: the counter of its deltas, the tables it ends in, and whether sketches count its visitors."""
 
     counter: str
     family: Family
-    mark: str
+    sketched: bool
 
 
-_PATH = _Kind(HITS, PATHS, "")
-_ITEM = _Kind(VIEWS, ITEMS, ITEM_MARK)
+_PATH = _Kind(HITS, PATHS, sketched=True)
+_ITEM = _Kind(VIEWS, ITEMS, sketched=False)
 
 
 class Stats:
@@ -247,17 +247,19 @@ class Stats:
         return sums
 
     def _visitors(self, kind: _Kind, subjects: Sequence[str], window: Window) -> dict[str, dict[int, int]]:
-        """Visitors by UTC day: what SQL has, or the sketch in Redis where that has seen more."""
+        """Visitors by UTC day: what SQL has, or the sketch in Redis where there is one and it has seen more."""
         named = [subject for subject in subjects if subject != SITE]
         found = self._reads.visitors(kind.family, named, window) if named else {}
         if SITE in subjects:
             found[SITE] = self._reads.site_visitors(window)
+        if not kind.sketched:
+            return found
         today = int(time.time() // 86_400)
         days = [day for day in range(today - LIVE_DAYS + 1, today + 2) if _touches(window, day)]
-        sketches = [Sketch(day, kind.mark + subject) for day in days for subject in subjects]
+        sketches = [Sketch(day, subject) for day in days for subject in subjects]
         for sketch, n in self._redis(lambda: self._pending.visitors(sketches)).items():
             if n:
-                known = found[sketch.label.removeprefix(ITEM_MARK)]
+                known = found[sketch.label]
                 known[sketch.day] = max(known.get(sketch.day, 0), n)
         return found
 

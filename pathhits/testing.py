@@ -36,7 +36,6 @@ from pathhits.hits import (
     Delta,
     Sketch,
     View,
-    item_sketch,
 )
 from pathhits.settings import Settings
 from pathhits.stats import Stats
@@ -171,18 +170,17 @@ class MemorySink:
         self.deltas.update(batch.deltas)
         for sketch, members in batch.visitors.items():
             self.seen.setdefault(sketch, set()).update(members)
-        for view in batch.views:
-            self._judge(view)
-        return Added("added", MEMORY, ())
+        return Added("added", MEMORY, (), tuple(map(self._judge, batch.views)))
 
-    def _judge(self, view: View) -> None:
+    def _judge(self, view: View) -> str:
         reason, hour = self.court.judge(view), int(view.moment // 3_600)
         if reason:
             self.deltas[Delta(hour, REFUSALS, f"{type_of(view.item)}:{reason}")] += 1
-            return
+            return reason
         self.deltas[Delta(hour, VIEWS, view.item)] += 1
         if view.visitor is not None:
-            self.seen.setdefault(item_sketch(hour // 24, view.item), set()).add(view.visitor)
+            self.seen.setdefault(Sketch(hour // 24, ITEM_MARK + view.item), set()).add(view.visitor)
+        return reason
 
     def clear(self) -> None:
         """Forget everything."""

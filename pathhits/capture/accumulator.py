@@ -6,7 +6,7 @@ from collections import Counter, deque
 from itertools import islice
 
 from pathhits.core.rules import Refusal, subject, type_of
-from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch, View, item_sketch
+from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, Delta, Sketch, View
 
 #: UTC days for which the distinct labels are remembered: today, and yesterday for what comes late.
 DAYS_REMEMBERED = 2
@@ -55,15 +55,11 @@ class Accumulator:
         if len(self._views) >= self._max_waiting:
             self.refuse(view.moment, view.item, Refusal.UNAVAILABLE)
         else:
-            self._views.append(view._replace(item=self._admit_item(view)))
+            self._views.append(view)
 
     def viewed(self, view: View) -> None:
-        """Count a view that the rules have let pass."""
-        hour = int(view.moment // 3_600)
-        item = self._admit_item(view)
-        self._add(Delta(hour, VIEWS, item), 1)
-        if view.visitor is not None:
-            self._see(item_sketch(hour // 24, item), view.visitor)
+        """Take a view that the rules have let pass: it counts in any case, in one step with its event."""
+        self.candidate(view._replace(viewers=(), grant=""))
 
     def refuse(self, moment: float, item: str, reason: str, amount: int = 1) -> None:
         """Count views that the rules have refused."""
@@ -73,10 +69,11 @@ class Accumulator:
         """Remove and return at most ``size`` views to be judged, the longest waiting first."""
         return tuple(self._views.popleft() for _ in range(min(size, len(self._views))))
 
-    def _admit_item(self, view: View) -> str:
+    def admit_item(self, moment: float, item: str) -> str:
+        """What a view of ``item`` counts under: `OTHER` of its type once the day has had its share of items."""
         # Apart from labels: a shop with many products still has room for its pages.
-        admitted = self._admit(self._items, int(view.moment // 86_400), view.item)
-        return view.item if admitted == view.item else subject(type_of(view.item), OTHER)
+        admitted = self._admit(self._items, int(moment // 86_400), item)
+        return item if admitted == item else subject(type_of(item), OTHER)
 
     def _add(self, delta: Delta, amount: int) -> None:
         self._deltas[delta] = self._deltas.get(delta, 0) + amount

@@ -7,6 +7,7 @@ the first hit, so a server that forks after import has one in every worker, and 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -23,12 +24,16 @@ from pathhits.capture.judge import Judge
 from pathhits.capture.recorder import Entry, EntryReader, Noted
 from pathhits.core.backoff import back_off
 from pathhits.core.periods import hour_of
-from pathhits.core.rules import Limits, Refusal
+from pathhits.core.referrers import host_of
+from pathhits.core.rules import Limits, Refusal, type_of
 from pathhits.core.statuses import Reason
 from pathhits.core.visitors import previous_period, salt_period, secret_salt
+from pathhits.events import USER_AGENT_BYTES, Logged, kept, milliseconds, new_id, viewed
 from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, View
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
+
+logger = logging.getLogger("pathhits")
 
 #: Deltas and visitors a script call takes, so that it never holds Redis for long.
 BATCH_SIZE = 250
@@ -288,12 +293,12 @@ class Buffer:
                 self._seen.popleft()
                 continue
             view = View(seen.entry.moment, seen.item, viewers, visitor, seen.limits, seen.grant)
-            if seen.verdict is None:
-                self._accumulator.candidate(view)
-            elif seen.verdict:
+            if seen.verdict:
                 self._accumulator.refuse(view.moment, view.item, seen.verdict)
+                _say(view.item, seen.verdict)
             else:
-                self._accumulator.viewed(view)
+                take = self._accumulator.candidate if seen.verdict is None else self._accumulator.viewed
+                take(self._with_event(view, seen.entry, seen.user_id is not None))
             self._seen.popleft()
         return True
 
@@ -313,6 +318,24 @@ class Buffer:
         viewers, visitor = self.viewer(entry, None, ask=ask)
         return View(entry.moment, item, viewers, visitor, shown.rules.limits)
 
+    def _with_event(self, view: View, entry: Entry, is_user: bool) -> View:
+        """The view, under the item it counts for, with the event that is logged when it counts."""
+        item, moment = self._accumulator.admit_item(view.moment, view.item), milliseconds(view.moment)
+        # Of one who opted out, nothing but that it was: what the app itself said of a viewer is not such a client's.
+        told = not entry.anonymous or entry.referrer is None
+        event = Logged(
+            id=new_id(moment),
+            name=viewed(type_of(item)),
+            item=item,
+            visitor=view.visitor or 0,
+            user_id=view.viewers[0] if is_user and told and view.viewers else "",
+            user_agent=kept(entry.user_agent or "", USER_AGENT_BYTES) if told else "",
+            referrer=host_of(entry.referrer or "") if told else "",
+            properties="",
+            moment=moment,
+        )
+        return view._replace(item=item, event=event.text())
+
     def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None) -> None:
         hour = hour_of(entry.moment)
         self._accumulator.request(hour)
@@ -327,10 +350,11 @@ class Buffer:
             self._accumulator.drop(hour, reason or Reason.EXCLUDED)
             if shown and reason == Reason.BOT:
                 self._accumulator.refuse(shown.moment, shown.item, Refusal.BOT)
+                _say(shown.item, Refusal.BOT)
         else:
             self._accumulator.hit(hour, label, visitor)
             if shown:
-                self._accumulator.candidate(shown)
+                self._accumulator.candidate(self._with_event(shown, entry, is_user=False))
 
     def _salt(self, entry: Entry, ask: bool) -> bytes | None:
         """The salt for this entry's visitor, None when it has none; LookupError when it is not known yet."""
@@ -386,10 +410,16 @@ class Buffer:
             self._reclassify(batch, set(batch.deltas), Reason.UNCERTAIN)
             for view in batch.views:
                 self._accumulator.refuse(view.moment, view.item, Refusal.UNCERTAIN)
+                _say(view.item, Refusal.UNCERTAIN)
+            if batch.events:
+                self._guard.failed("events may have been lost", f"{len(batch.events)}")
         elif added.rejected:
             fields = {field for field, _ in added.rejected}
             self._reclassify(batch, {d for d in batch.deltas if d.field() in fields}, Reason.REJECTED)
             self._guard.failed("Redis refused a field", "; ".join(f"{f!r}: {why}" for f, why in added.rejected[:3]))
+        if logger.isEnabledFor(logging.DEBUG):
+            for view, refusal in zip(batch.views, added.reasons, strict=False):
+                _say(view.item, refusal)
         self._in_flight = None
         self.sent += batch.requests
 
@@ -414,3 +444,8 @@ class Buffer:
         views = self._accumulator.take_views(BATCH_SIZE // VIEW_COST)
         deltas, visitors = self._accumulator.take(BATCH_SIZE - VIEW_COST * len(views))
         return Batch(self._client, self._sequence, secrets.token_hex(8), deltas, visitors, views)
+
+
+def _say(item: str, refusal: str) -> None:
+    """One line about one view, for who wants to see why a number stands still; it names nobody."""
+    logger.debug("view of %s: %s", item, f"refused, {refusal}" if refusal else "counted")

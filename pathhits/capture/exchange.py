@@ -38,7 +38,8 @@ class Exchange:
 
     ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app, and which is no part
     of a label. ``peer`` is the address of the connection, ``forwarded`` the proxy header; they stay in this process:
-    what leaves it is the label and a keyed hash. ``gone`` says that the client went away before the end, ``failed``
+    what leaves it is the label and a keyed hash. Of ``referrer``, the page the client says it comes from, only the
+    host does. ``gone`` says that the client went away before the end, ``failed``
     that the app broke its response. ``params`` are what the route took out of the path.
     """
 
@@ -51,6 +52,7 @@ class Exchange:
     params: Mapping[str, Any] | None = None
     failed: bool = False
     gone: bool = False
+    referrer: str = ""
 
     # Of the request.
     forwarded: str

@@ -23,7 +23,8 @@ class Entry(NamedTuple):
     """One request as the judge sees it.
 
     ``reason`` is "" for a candidate hit, else why it is none. ``path`` is None for an explicit label, which is
-    then ``name``. ``user_agent`` is None where no request is known. ``params`` are those of the route.
+    then ``name``. ``user_agent`` is None where no request is known. ``params`` are those of the route, ``referrer``
+    is the header, None where no request is known.
     """
 
     moment: float
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     user_agent: str | None
     anonymous: bool
     params: Mapping[str, Any] | None = None
+    referrer: str | None = None
 
 
 #: What the buffer queues: an entry, or the moment at which an exchange was over, with the exchange. It holds what
@@ -148,6 +150,7 @@ class EntryReader:
             exchange.user_agent[:HEADER_LENGTH],
             exchange.anonymous,
             exchange.params,
+            exchange.referrer[:HEADER_LENGTH],
         )
 
     def _reason(self, exchange: Exchange) -> str:

@@ -79,4 +79,5 @@ def _entry(ip: str | None, user_agent: str | None) -> Entry:
     if ip is not None or user_agent is not None or exchange is None:
         return Entry(now, "", None, None, None, "", ip or "", "", user_agent, ip is None)
     agent, forwarded = exchange.user_agent[:HEADER_LENGTH], exchange.forwarded[-HEADER_LENGTH:]
-    return Entry(now, "", None, None, None, "", exchange.peer, forwarded, agent, exchange.anonymous)
+    referrer = exchange.referrer[:HEADER_LENGTH]
+    return Entry(now, "", None, None, None, "", exchange.peer, forwarded, agent, exchange.anonymous, None, referrer)

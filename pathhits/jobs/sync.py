@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -16,13 +17,17 @@ import redis
 from pathhits.core import labels
 from pathhits.core.rules import type_of
 from pathhits.errors import PathHitsError, StoreUnavailable
-from pathhits.hits import DROPS, HITS, ITEM_MARK, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch
+from pathhits.events import Logged
+from pathhits.hits import DROPS, HITS, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.ledger import Applied, Contents, Ledger, Letter
 from pathhits.storage.sql.tables import COUNTER_MAX
 
 logger = logging.getLogger("pathhits")
+
+#: What a letter about an event has in the place of its field.
+EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +74,56 @@ def sync(pending: PendingStore, ledger: Ledger, *, force: bool = False) -> SyncR
         batches=len(new),
         paths=sum(one.paths for one in new),
         hits=sum(one.hits for one in new),
+        events=sum(one.events for one in new),
         errors=sum(one.errors for one in new),
         seconds=time.monotonic() - started,
         skipped=not mine,
     )
     logger.info(
-        "sync: %d batches, %d paths, %d hits, %d errors, %.3f s%s",
+        "sync: %d batches, %d paths, %d hits, %d errors, %d events, %.3f s%s",
         report.batches,
         report.paths,
         report.hits,
         report.errors,
+        report.events,
         report.seconds,
         " (another sync is running)" if report.skipped else "",
     )
     return report
 
 
-def sort_out(generation: str, fields: Mapping[bytes, bytes]) -> Contents:
-    """What a generation's fields mean; a field that makes no sense becomes a letter and loses nothing."""
+def sort_out(generation: str, fields: Mapping[bytes, bytes], entries: Iterable[bytes] = ()) -> Contents:
+    """What a generation's fields and events mean; what makes no sense becomes a letter and loses nothing."""
     contents = Contents(generation)
     for field, amount in fields.items():
         try:
             _sort_in(contents, *Delta.parse(field), _number(amount))
         except ValueError as error:
             contents.letters.append(Letter(_shown(field), _shown(amount), str(error)))
+    for entry in entries:
+        _sort_in_events(contents, entry)
     return contents
+
+
+def _sort_in_events(contents: Contents, entry: bytes) -> None:
+    try:
+        found = json.loads(entry)
+        if not isinstance(found, list):
+            raise ValueError("not a list of events")
+    except ValueError as error:
+        contents.letters.append(Letter(EVENTS, _shown(entry), str(error)))
+        return
+    for one in found:
+        try:
+            contents.events.append(_sensible(Logged.parse(one)))
+        except ValueError as error:
+            contents.letters.append(Letter(EVENTS, json.dumps(one), str(error)))
+
+
+def _sensible(event: Logged) -> Logged:
+    if event.item and (labels.clean(event.item) != event.item or not type_of(event.item).isidentifier()):
+        raise ValueError("not an item")
+    return event
 
 
 class _Read(NamedTuple):
@@ -122,7 +152,7 @@ def _read_ahead(pending: PendingStore) -> Iterator[_Read]:
 
 def _read(generation: str, pending: PendingStore) -> _Read:
     try:
-        contents = sort_out(generation, pending.read(generation))
+        contents = sort_out(generation, pending.read(generation), pending.events(generation))
     except NotAGeneration as error:
         letter = Letter(pending.keys.generation(generation), "", str(error))
         return _Read(Contents(generation, letters=[letter]), {}, pending.set_aside)
@@ -170,8 +200,8 @@ def _sketches(contents: Contents) -> list[Sketch]:
     """The sketches that may have grown while this generation was added to."""
     # Plain tuples: they equal sketches, and 50,000 of them cost a quarter, and the garbage collector nothing.
     touched = {(hour // 24, label) for label, hours in contents.paths.items() for hour in hours}
-    touched |= {(hour // 24, ITEM_MARK + item) for item, hours in contents.items.items() for hour in hours}
-    touched |= {(day, SITE) for day in {day for day, _ in touched}}
+    days = {day for day, _ in touched} | {hour // 24 for hours in contents.items.values() for hour in hours}
+    touched |= {(day, SITE) for day in days}
     return cast("list[Sketch]", list(touched))
 
 

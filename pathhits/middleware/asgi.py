@@ -42,6 +42,7 @@ class ScopeExchange(Exchange):
     forwarded = later(lambda self: self._headers_read()["forwarded"])
     user_agent = later(lambda self: self._headers_read()["user_agent"])
     purpose = later(lambda self: self._headers_read()["purpose"])
+    referrer = later(lambda self: self._headers_read()["referrer"])
     anonymous = later(lambda self: self._headers_read()["anonymous"])
 
     def _headers_read(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class AsgiMiddleware:
 
     def _read(self, headers: Any, exchange: Exchange) -> None:
         """Take from the request's headers what counting needs."""
-        forwarded = user_agent = purpose = b""
+        forwarded = user_agent = purpose = referrer = b""
         for name, value in headers:
             if name == b"user-agent":
                 user_agent = value
@@ -171,11 +172,14 @@ class AsgiMiddleware:
                 forwarded = forwarded + b"," + value if forwarded else value
             elif name in _PURPOSE:
                 purpose = purpose or value
+            elif name == b"referer":
+                referrer = value
             elif (name == b"sec-gpc" and value == b"1") or (name == b"cookie" and self._opt_out in value):
                 exchange.anonymous = True
         exchange.forwarded = forwarded.decode("latin-1")
         exchange.user_agent = user_agent.decode("latin-1")
         exchange.purpose = purpose.decode("latin-1")
+        exchange.referrer = referrer.decode("latin-1")
 
     def _flushing(self, send: Send) -> Send:
         async def sent(message: Message) -> Any:

@@ -55,6 +55,8 @@ class EnvironReader:
         exchange.root = decoded(root) if root else ""
         if self._proxy_key in environ:
             exchange.forwarded = environ[self._proxy_key]
+        if "HTTP_REFERER" in environ:
+            exchange.referrer = environ["HTTP_REFERER"]
         if "HTTP_COOKIE" in environ and self._opt_out in environ["HTTP_COOKIE"]:
             exchange.anonymous = True
         if not environ.keys().isdisjoint(_SELDOM):

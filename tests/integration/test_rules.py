@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pathhits.core.rules import Limits, Rules, subject
-from pathhits.hits import REFUSALS, VIEWS, Batch, View, item_sketch
+from pathhits.hits import REFUSALS, VIEWS, Batch, View
 from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import Keys
 from pathhits.storage.redis.pending import PendingStore
@@ -162,16 +162,22 @@ def test_asking_twice_about_one_granted_view_gives_one_verdict(court: RuleStore)
     assert court.client.get(court.keys.rule(f"daily:aa:{int(NOON // DAY)}")) == b"1"
 
 
-def test_a_batch_counts_what_passes_and_a_refused_view_adds_no_visitor(court: RuleStore) -> None:
+def test_a_batch_counts_and_logs_what_passes_once_and_no_refused_view(court: RuleStore) -> None:
     store, rules, item = PendingStore(court.client, court.keys), Rules.antispam(), subject("product", "5:0% \x00")
-    views = (view(NOON, rules, item), view(NOON + 1, rules, item)._replace(visitor=8))
-    batch = Batch("client", next(_sequences), "g", {}, {}, views)
-    assert store.add(batch, "").status == "added"
-    assert store.add(batch, store.run_id()).status == "duplicate"
+    views = (
+        view(NOON, rules, item)._replace(event='{"view":1}'),
+        view(NOON + 1, rules, item)._replace(event='{"view":2}'),
+        view(NOON + 2, rules, item, viewers=())._replace(event='{"view":3}'),
+    )
+    batch = Batch("client", next(_sequences), "g", {}, {}, views, ('{"other":4}',))
+    added = store.add(batch, "")
+    assert (added.status, added.reasons) == ("added", ("", "cooldown", ""))
+    again = store.add(batch, store.run_id())
+    assert (again.status, again.reasons) == ("duplicate", ())
     (live,) = store.snapshot([(VIEWS, item), (REFUSALS, "product:cooldown")])
-    assert live.counts == (1, 1)
-    sketch = item_sketch(int(NOON // DAY), item)
-    assert store.visitors([sketch]) == {sketch: 1}
+    assert live.counts == (2, 1)
+    assert store.events("g") == [b'[{"view":1},{"view":3},{"other":4}]']
+    assert not list(court.client.scan_iter("*visitors*"))
 
 
 def test_a_batch_of_unknown_outcome_on_another_server_judges_no_view(court: RuleStore) -> None:

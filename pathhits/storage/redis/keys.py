@@ -33,7 +33,7 @@ class Keys:
     namespace: str
 
     def open(self) -> str:
-        """Hash, no TTL: ``id`` and ``run_id`` of the generation that is being added to."""
+        """Hash, no TTL: ``id`` and ``run_id`` of the generation that is added to, and its number of ``events``."""
         return f"{{{self.namespace}}}:open"
 
     def sealed(self) -> str:
@@ -47,6 +47,10 @@ class Keys:
     def generation_hours(self, identity: str) -> str:
         """Set, no TTL (deleted with its generation): the hours it holds, so one counter is read without a scan."""
         return f"{{{self.namespace}}}:gen:{identity}:hours"
+
+    def generation_events(self, identity: str) -> str:
+        """List, no TTL (deleted with its generation): JSON arrays of events, one of each batch that had some."""
+        return f"{{{self.namespace}}}:gen:{identity}:events"
 
     def client(self, identity: str) -> str:
         """String, `CLIENT_TTL`: sequence of the last batch applied from one process."""

@@ -11,13 +11,17 @@ from typing import Any, Literal, cast
 
 import redis
 
-from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, View, item_sketch
+from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, View
 from pathhits.storage.redis.keys import CLIENT_TTL, PROBE_TTL, SKETCH_TTL, SYNC_LOCK_TTL, Keys
 from pathhits.storage.redis.rules import arguments
 from pathhits.storage.redis.scripts import script
 
 #: Fields at which a generation is closed, so that one SQL transaction stays short.
 GENERATION_FIELDS = 50_000
+#: Events at which it is closed as well.
+GENERATION_EVENTS = 20_000
+#: Seconds after which a generation that SQL has not taken in no longer makes a sync come early: something is wrong.
+OVERDUE = 5.0
 #: Members at which a sketch stops being an exact set (Redis keeps smaller sets of integers in 10 bytes a member).
 EXACT_VISITORS = 512
 #: Fields asked of Redis at a time, sketches counted by one script call.
@@ -29,11 +33,15 @@ Status = Literal["added", "duplicate", "uncertain"]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What Redis said to a batch: its status, the server that said it, and the fields it could not add."""
+    """What Redis said to a batch: its status, the server that said it, and the fields it could not add.
+
+    ``reasons`` are the verdicts on its views, "" for one that counts; empty when the batch was not added just now.
+    """
 
     status: Status
     run_id: str
     rejected: tuple[tuple[str, str], ...]
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,17 @@ class NotAGeneration(Exception):
 class PendingStore:
     """The counting side of Redis. Every method may raise `redis.RedisError`; none repeats by itself."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, generation_fields: int = GENERATION_FIELDS) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        generation_fields: int = GENERATION_FIELDS,
+        generation_events: int = GENERATION_EVENTS,
+    ) -> None:
         self.client = client
         self.keys = keys
         self._generation_fields = generation_fields
+        self._generation_events = generation_events
         self._add = script(client, "add")
         self._seal = script(client, "seal")
         self._snapshot = script(client, "snapshot")
@@ -78,7 +93,7 @@ class PendingStore:
         """Add ``batch`` once, however often it is sent; ``first_run_id`` is "" unless this is a resend."""
         args: list[Any] = [batch.sequence, first_run_id, batch.generation, int(time.time())]
         args += [self._generation_fields, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS]
-        args += [self.keys.generation(""), self.keys.rule()]
+        args += [self.keys.generation(""), self.keys.rule(), self._generation_events]
         args.append(len(batch.deltas))
         for delta, amount in batch.deltas.items():
             args += (delta.hour, delta.field(), amount)
@@ -87,18 +102,13 @@ class PendingStore:
             args += (self.keys.sketch(sketch), len(members), *members)
         args.append(len(batch.views))
         for view in batch.views:
-            args += (*self._counters(view), *arguments(view))
+            args += (*_counters(view), *arguments(view))
+        args += (len(batch.events), *batch.events)
         keys = [self.keys.open(), self.keys.sealed(), self.keys.client(batch.client)]
-        status, run_id, rejected = self._add(keys=keys, args=args)
+        status, run_id, rejected, reasons = self._add(keys=keys, args=args)
         words = [_text(word) for word in rejected]
-        return Added(cast(Status, _text(status)), _text(run_id), tuple(zip(words[::2], words[1::2], strict=True)))
-
-    def _counters(self, view: View) -> tuple[Any, ...]:
-        """Where a view goes when it counts, and when it does not."""
-        hour = int(view.moment // 3_600)
-        counted, refused = Delta(hour, VIEWS, view.item), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
-        sketch = self.keys.sketch(item_sketch(hour // 24, view.item))
-        return hour, counted.field(), refused.field(), sketch, "" if view.visitor is None else view.visitor
+        refused = tuple(zip(words[::2], words[1::2], strict=True))
+        return Added(cast(Status, _text(status)), _text(run_id), refused, tuple(map(_text, reasons)))
 
     def seal(self) -> list[str]:
         """Close the open generation; the ids of all generations that wait for SQL, the oldest first."""
@@ -140,11 +150,22 @@ class PendingStore:
             if len(fields) >= expected:
                 return fields
 
+    def events(self, generation: str) -> list[bytes]:
+        """The events of a generation, JSON arrays as they were added; raises `NotAGeneration` as `read` does."""
+        key = self.keys.generation_events(generation)
+        try:
+            return [_bytes(entry) for entry in cast("list[Any]", self.client.lrange(key, 0, -1))]
+        except redis.ResponseError as error:
+            if str(error).startswith("WRONGTYPE"):
+                raise NotAGeneration(f"{key} is no list") from error
+            raise
+
     def settle(self, generation: str) -> None:
         """Delete a generation that SQL has taken in."""
         with self.client.pipeline(transaction=True) as pipe:
             pipe.zrem(self.keys.sealed(), generation)
-            pipe.unlink(self.keys.generation(generation), self.keys.generation_hours(generation))
+            of_it = (self.keys.generation, self.keys.generation_hours, self.keys.generation_events)
+            pipe.unlink(*(key(generation) for key in of_it))
             pipe.execute()
 
     def set_aside(self, generation: str) -> None:
@@ -176,6 +197,14 @@ class PendingStore:
         count = self.client.zcard(self.keys.sealed())
         return count, time.time() - oldest[0][1] if oldest else None
 
+    def events_wait(self) -> bool:
+        """Whether events wait for a sync, and nothing says that one could not take them in just now."""
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.hget(self.keys.open(), "events")
+            pipe.zrange(self.keys.sealed(), 0, 0, withscores=True)
+            events, oldest = pipe.execute()
+        return int(events or 0) > 0 and not (oldest and time.time() - oldest[0][1] > OVERDUE)
+
     @contextmanager
     def sync_lock(self) -> Iterator[bool]:
         """Whether no other sync runs; only saves work, two at once are harmless."""
@@ -187,6 +216,13 @@ class PendingStore:
         finally:
             if mine:
                 self._release(keys=[key], args=[token])
+
+
+def _counters(view: View) -> tuple[Any, ...]:
+    """What a view adds to when it counts, and when it does not, and what is logged of it."""
+    hour = int(view.moment // 3_600)
+    counted, refused = Delta(hour, VIEWS, view.item), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
+    return hour, counted.field(), refused.field(), view.event
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -55,23 +56,25 @@ _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\
 class Upsert:
     """Insert rows of ``table``; where ``keys`` exist, add, grow or set the other columns instead.
 
-    ``add`` columns are added to and clamped at `COUNTER_MAX`, ``grow`` columns take the larger value, ``set``
-    columns the new one, and ``fixed`` columns are only written when a row is new. ``returning`` columns are given
-    back for each row.
+    ``add`` columns are added to and clamped at `COUNTER_MAX`, ``grow`` columns take the larger value (``shrink`` the
+    smaller) and what is given where there is none, ``set`` columns the new one, and ``fixed`` columns are only written
+    when a row is new. Without any of these a row that exists is left alone. ``returning`` columns are given back for
+    each row.
     """
 
     table: Table
     keys: tuple[str, ...]
     add: tuple[str, ...] = ()
     grow: tuple[str, ...] = ()
+    shrink: tuple[str, ...] = ()
     set: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     returning: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns a row gives, in this order: keys, fixed, add, grow, set."""
-        return self.keys + self.fixed + self.add + self.grow + self.set
+        """The columns a row gives, in this order: keys, fixed, add, grow, shrink, set."""
+        return self.keys + self.fixed + self.add + self.grow + self.shrink + self.set
 
 
 def make_engine(url: str, timeout: float | None = None) -> Engine:
@@ -158,7 +161,9 @@ def _make_engine(url: str, timeout: float | None) -> Engine:
     arguments: dict[str, Any] = {"connect_timeout": min(CONNECT_TIMEOUT, ceil(timeout or CONNECT_TIMEOUT))}
     if backend in ("mysql", "mariadb"):
         arguments |= {"charset": "utf8mb4", "read_timeout": timeout, "write_timeout": timeout}
-    return create_engine(url, pool_pre_ping=True, pool_size=3, connect_args=arguments)
+    # PostgreSQL's default, MariaDB's not: a statement sees what another sync wrote before it let go of a row.
+    isolation = "READ COMMITTED"
+    return create_engine(url, pool_pre_ping=True, pool_size=3, isolation_level=isolation, connect_args=arguments)
 
 
 def upsert(connection: Connection, spec: Upsert, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
@@ -177,6 +182,35 @@ def begin_writing(connection: Connection) -> None:
     """Where rows cannot be locked, lock the database, before a transaction reads what it will write."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def look_up(connection: Connection, asked: Sequence[Sequence[int]], questions: Sequence[str]) -> list[tuple[Any, ...]]:
+    """For each row of numbers the answer to each question, in bulk: a sub-select that gives 1, or NULL.
+
+    A question names the numbers of its row ``a.n0``, ``a.n1`` and so on. Each is answered row by row through an index,
+    as no database can turn a sub-select with a LIMIT into a scan of its table.
+    """
+    if not asked:
+        return []
+    columns = ", ".join(f"({question} LIMIT 1)" for question in questions)
+    statement = f"SELECT a.n, {columns} FROM {_asked(connection.dialect.name, len(asked[0]))} ORDER BY 1"
+    if connection.dialect.name == "postgresql":
+        given: tuple[str, ...] = tuple(map(_array, zip(*asked, strict=True)))
+    else:
+        given = (json.dumps(asked, separators=(",", ":")),)
+    return [row[1:] for row in _returned(connection.exec_driver_sql(statement, given))]
+
+
+def _asked(dialect_name: str, width: int) -> str:
+    """Rows of numbers ``a.n0``, ``a.n1``, ... with their place ``a.n``, out of one parameter (or one a column)."""
+    names = [f"n{i}" for i in range(width)]
+    if dialect_name == "postgresql":
+        return f"unnest({', '.join(['%s::bigint[]'] * width)}) WITH ORDINALITY AS a({', '.join(names)}, n)"
+    if dialect_name == "sqlite":
+        parts = ", ".join(f"json_extract(value, '$[{i}]') AS {name}" for i, name in enumerate(names))
+        return f"(SELECT key AS n, {parts} FROM json_each(?)) AS a"
+    parts = ", ".join(f"{name} BIGINT PATH '$[{i}]'" for i, name in enumerate(names))
+    return f"JSON_TABLE(%s, '$[*]' COLUMNS (n FOR ORDINALITY, {parts})) AS a"
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -303,11 +337,14 @@ def _insert(spec: Upsert, source: str) -> str:
     adds = [f"{c} = CASE WHEN t.{c} > {COUNTER_MAX} - GREATEST(excluded.{c}, 0) THEN {COUNTER_MAX} "
             f"ELSE t.{c} + excluded.{c} END" for c in spec.add]  # fmt: skip
     grows = [f"{c} = GREATEST(t.{c}, excluded.{c})" for c in spec.grow]
+    shrinks = [f"{c} = LEAST(t.{c}, excluded.{c})" for c in spec.shrink]
     sets = [f"{c} = excluded.{c}" for c in spec.set]
+    changes = ", ".join(adds + grows + shrinks + sets)
+    action = f"DO UPDATE SET {changes}" if changes else "DO NOTHING"
     returning = f" RETURNING {', '.join('t.' + c for c in spec.returning)}" if spec.returning else ""
     return (
         f"INSERT INTO {spec.table.name} AS t ({', '.join(spec.columns)}) {source} "
-        f"ON CONFLICT ({', '.join(spec.keys)}) DO UPDATE SET {', '.join(adds + grows + sets)}{returning}"
+        f"ON CONFLICT ({', '.join(spec.keys)}) {action}{returning}"
     )
 
 
@@ -333,7 +370,7 @@ def _plain(value: Any) -> Any:
 @lru_cache(maxsize=32)
 def _values_statement(spec: Upsert, dialect_name: str, count: int) -> str:
     sqlite = dialect_name == "sqlite"
-    mark, greatest = ("?", "max") if sqlite else ("%s", "GREATEST")
+    mark, greatest, least = ("?", "max", "min") if sqlite else ("%s", "GREATEST", "LEAST")
     row = f"({', '.join([mark] * len(spec.columns))})"
 
     def old(column: str) -> str:
@@ -344,11 +381,19 @@ def _values_statement(spec: Upsert, dialect_name: str, count: int) -> str:
 
     adds = [f"{c} = CASE WHEN {old(c)} > {COUNTER_MAX} - {greatest}({new(c)}, 0) THEN {COUNTER_MAX} "
             f"ELSE {old(c)} + {new(c)} END" for c in spec.add]  # fmt: skip
-    grows = [f"{c} = {greatest}({old(c)}, {new(c)})" for c in spec.grow]
+    # Here, other than on PostgreSQL, the greatest of a number and NULL is NULL.
+    grows = [f"{c} = {greatest}(COALESCE({old(c)}, {new(c)}), {new(c)})" for c in spec.grow]
+    shrinks = [f"{c} = {least}(COALESCE({old(c)}, {new(c)}), {new(c)})" for c in spec.shrink]
     sets = [f"{c} = {new(c)}" for c in spec.set]
-    conflict = f"ON CONFLICT ({', '.join(spec.keys)}) DO UPDATE SET" if sqlite else "ON DUPLICATE KEY UPDATE"
+    changes = ", ".join(adds + grows + shrinks + sets)
+    key = spec.keys[0]
+    if sqlite:
+        conflict = f"ON CONFLICT ({', '.join(spec.keys)}) " + (f"DO UPDATE SET {changes}" if changes else "DO NOTHING")
+    else:
+        # Not INSERT IGNORE, which would store what it cannot store as something else.
+        conflict = f"ON DUPLICATE KEY UPDATE {changes or f'{key} = {old(key)}'}"
     returning = f" RETURNING {', '.join(spec.returning)}" if spec.returning else ""
     return (
         f"INSERT INTO {spec.table.name} ({', '.join(spec.columns)}) VALUES {', '.join([row] * count)} "
-        f"{conflict} {', '.join(adds + grows + sets)}{returning}"
+        f"{conflict}{returning}"
     )

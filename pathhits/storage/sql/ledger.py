@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -17,10 +17,12 @@ from pathhits.core.backoff import back_off
 from pathhits.core.rules import type_of
 from pathhits.core.statuses import Reason
 from pathhits.errors import NotMigrated, StoreUnavailable
-from pathhits.hits import DROPS, HITS, ITEM_MARK, REQUESTS, SITE, VIEWS, Sketch
+from pathhits.events import Logged
+from pathhits.hits import DROPS, HITS, REQUESTS, SITE, VIEWS, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, refuses_rows, upsert
+from pathhits.storage.sql.log import Found, log
 from pathhits.storage.sql.migrate import missing_tables, require_head
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 from pathhits.storage.sql.transactions import FIRST_WAIT, LONGEST_WAIT, PATIENCE, TRIES
@@ -42,7 +44,11 @@ class _Upserts(NamedTuple):
 
 
 def _upserts(
-    family: Family, names: tuple[str, ...], fixed: Callable[[str], tuple[str, ...]], reset: tuple[str, ...] = ()
+    family: Family,
+    names: tuple[str, ...],
+    fixed: Callable[[str], tuple[str, ...]],
+    reset: tuple[str, ...] = (),
+    added: tuple[str, ...] = (),
 ) -> _Upserts:
     key, total, each = family.key.name, family.total.name, family.hourly.name
     returning = ("id", key, total)
@@ -55,13 +61,24 @@ def _upserts(
         returning=returning,
     )
     hours = Upsert(family.hours, (family.owner, "hour"), add=(each,))
-    days = Upsert(family.days, (family.owner, "day"), add=(each,), grow=("visitors",))
+    days = Upsert(family.days, (family.owner, "day"), add=(each, *added), grow=tuple({"visitors"} - set(added)))
     return _Upserts(totals, hours, days, fixed, reset)
 
 
+# The visitors of a path are absolute, out of a sketch that only grows; those of an item are counted one by one.
 _PATHS = _upserts(PATHS, ("path",), lambda path: (path,))
 # Recent views that count for nothing make an item due in the next run of the items job.
-_ITEMS = _upserts(ITEMS, ("item", "item_type"), lambda item: (item, type_of(item)), reset=("recent_at",))
+_ITEMS = _upserts(
+    ITEMS, ("item", "item_type"), lambda item: (item, type_of(item)), reset=("recent_at",), added=("visitors",)
+)
+_SEEN = Upsert(
+    tables.items,
+    ("item_key",),
+    fixed=("item", "item_type", "created_at", "updated_at"),
+    add=("visitors",),
+    grow=("last_seen",),
+    shrink=("first_seen",),
+)
 _SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
 _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 
@@ -79,16 +96,17 @@ class Letter(NamedTuple):
 
 @dataclass(slots=True)
 class Contents:
-    """What one generation holds, sorted out: hits by label, views by item, sums, and what makes no sense."""
+    """What one generation holds, sorted out: hits by label, views by item, sums, events, and what makes no sense."""
 
     generation: str
     paths: dict[str, dict[int, int]] = field(default_factory=dict)
     items: dict[str, dict[int, int]] = field(default_factory=dict)
     site: dict[tuple[str, int], int] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
+    events: list[Logged] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.paths or self.items or self.site or self.letters)
+        return bool(self.paths or self.items or self.site or self.letters or self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,7 @@ class Applied:
     paths: int = 0
     hits: int = 0
     errors: int = 0
+    events: int = 0
 
 
 class Ledger:
@@ -187,7 +206,10 @@ class _Writer:
         self._now = datetime.now(UTC)
         self._started = time.monotonic()
         self._letters = list(contents.letters)
-        self._hits = self._paths = 0
+        self._hits = self._paths = self._events = 0
+        self._by_item: dict[str, list[Logged]] = {}
+        for event in contents.events:
+            self._by_item.setdefault(event.item, []).append(event)
         self._refused: dict[int, int] = {}
         self._refused_views: dict[tuple[str, int], int] = {}
         #: Whether all was written, so that a failure after it can only be the COMMIT's.
@@ -195,7 +217,9 @@ class _Writer:
 
     def write(self, connection: Connection) -> None:
         self._guarded(connection, _keyed(self._contents.paths), self._write_paths, self._path_letters)
-        self._guarded(connection, _keyed(self._contents.items), self._write_items, self._item_letters)
+        items = self._contents.items.keys() | self._by_item.keys() - {""}
+        self._guarded(connection, _keyed(items), self._write_items, self._item_letters)
+        self._guarded(connection, self._by_item.get("", ()), self._write_others, _event_letters)
         site = sorted(self._site().items())
         self._guarded(connection, site, self._write_site, self._site_letters)
         upsert(connection, _SITE_DAYS, sorted((day, n) for (day, label), n in self._visitors.items() if label == SITE))
@@ -204,7 +228,7 @@ class _Writer:
         self.complete = True
 
     def outcome(self) -> Applied:
-        return Applied(True, self._paths, self._hits, len(self._letters))
+        return Applied(True, self._paths, self._hits, len(self._letters), self._events)
 
     def _guarded(
         self,
@@ -233,39 +257,59 @@ class _Writer:
                 self._letters += letters(rows[0], str(error.orig).strip())
 
     def _write_paths(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
-        self._hits += self._write_family(connection, _PATHS, keyed, self._contents.paths)
+        hours = self._contents.paths
+        ids = self._write_totals(connection, _PATHS, keyed, hours)
+        # Plain tuples equal sketches, and are made in a quarter of the time.
+        seen: Any = self._visitors
+        days = [
+            (ids[key], day, n, seen.get((day, path), 0)) for key, path in keyed for day, n in _days(hours[path]).items()
+        ]
+        upsert(connection, _PATHS.days, sorted(days))
+        self._hits += sum(n for _, path in keyed for n in hours[path].values())
         self._paths += len(keyed)
 
     def _write_items(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
-        self._write_family(connection, _ITEMS, keyed, self._contents.items, ITEM_MARK)
+        """Totals first: the locks on these rows keep a second sync from looking for the same visitors just now."""
+        ids = self._write_totals(connection, _ITEMS, keyed, self._contents.items)
+        owned = [(ids[key], event) for key, item in keyed for event in self._by_item.get(item, ())]
+        found = log(connection, owned)
+        days = [row for key, item in keyed for row in self._item_days(ids[key], item, found)]
+        upsert(connection, _ITEMS.days, sorted(days))
+        upsert(connection, _SEEN, [row for key, item in keyed for row in self._seen(key, item, ids[key], found)])
+        self._events += found.new
 
-    def _write_family(
+    def _write_others(self, connection: Connection, events: Sequence[Logged]) -> None:
+        """The events that happened to no item."""
+        self._events += log(connection, [(0, event) for event in events]).new
+
+    def _write_totals(
         self,
         connection: Connection,
         into: _Upserts,
         keyed: Sequence[tuple[bytes, str]],
         amounts: Mapping[str, Mapping[int, int]],
-        mark: str = "",
-    ) -> int:
-        """Write totals, hours and days of these subjects; what was added in all."""
-        now, fixed, zeros = self._now, into.fixed, (0,) * len(into.reset)
-        rows = [(key, *fixed(subject), now, _total(amounts[subject]), now, *zeros) for key, subject in keyed]
+    ) -> dict[bytes, int]:
+        """Write totals and hours of these subjects; the id of each, by its key."""
+        now, fixed, zeros, none = self._now, into.fixed, (0,) * len(into.reset), dict[int, int]()
+        rows = [(key, *fixed(one), now, _total(amounts.get(one, none)), now, *zeros) for key, one in keyed]
         found = upsert(connection, into.totals, rows)
         ids = {bytes(key): identity for identity, key, _ in found}
-        hours = sorted([(ids[key], hour, n) for key, subject in keyed for hour, n in amounts[subject].items()])
-        upsert(connection, into.hours, hours)
-        days = sorted(row for key, subject in keyed for row in self._days(ids[key], amounts[subject], mark + subject))
-        upsert(connection, into.days, days)
+        hours = [(ids[key], hour, n) for key, subject in keyed for hour, n in amounts.get(subject, none).items()]
+        upsert(connection, into.hours, sorted(hours))
         self._warn_near_max(into, found)
-        return sum(n for _, _, n in hours)
+        return ids
 
-    def _days(self, identity: int, hours: Mapping[int, int], sketched: str) -> Iterator[tuple[int, int, int, int]]:
-        days: dict[int, int] = {}
-        for hour, n in hours.items():
-            days[hour // 24] = min(days.get(hour // 24, 0) + n, tables.COUNTER_MAX)
-        for day, n in days.items():
-            # A plain tuple equals the Sketch, and is made in a quarter of the time.
-            yield identity, day, n, self._visitors.get((day, sketched), 0)  # type: ignore[call-overload]
+    def _item_days(self, identity: int, item: str, found: Found) -> Iterator[tuple[int, int, int, int]]:
+        views, visitors = _days(self._contents.items.get(item, {})), found.days.get(identity, {})
+        for day in views.keys() | visitors.keys():
+            yield identity, day, views.get(day, 0), visitors.get(day, 0)
+
+    def _seen(self, key: bytes, item: str, identity: int, found: Found) -> Iterator[tuple[Any, ...]]:
+        span = found.spans.get(identity)
+        if span:
+            first, last = span
+            fixed = _ITEMS.fixed(item)
+            yield key, *fixed, self._now, self._now, found.visitors.get(identity, 0), last, first
 
     def _write_site(self, connection: Connection, rows: Sequence[tuple[tuple[str, int], int]]) -> None:
         upsert(connection, _SITE_HOURS, [(counter, hour, n) for (counter, hour), n in rows])
@@ -278,10 +322,12 @@ class _Writer:
 
     def _item_letters(self, row: tuple[bytes, str], error: str) -> Iterator[Letter]:
         item = row[1]
-        for hour, n in self._contents.items[item].items():
+        for hour, n in self._contents.items.get(item, {}).items():
             site = (f"{VIEWS}:{type_of(item)}", hour)
             self._refused_views[site] = self._refused_views.get(site, 0) + n
             yield Letter(f"{hour}:{VIEWS}:{item}", str(n), error)
+        for event in self._by_item.get(item, ()):
+            yield from _event_letters(event, error)
 
     def _site(self) -> dict[tuple[str, int], int]:
         """The sums of the site; hits of a path that SQL refused are drops there, so that the sums agree."""
@@ -322,6 +368,7 @@ class _Writer:
                 hits=min(self._hits, tables.COUNTER_MAX),
                 requests=min(requests, tables.COUNTER_MAX),
                 paths=self._paths,
+                events=self._events,
                 errors=len(self._letters),
                 seconds=time.monotonic() - self._started,
             )
@@ -337,6 +384,18 @@ class _Writer:
 def _keyed(subjects: Iterable[str]) -> list[tuple[bytes, str]]:
     """Subjects with the hash they are found by, in its order."""
     return sorted((labels.key_of_clean(subject), subject) for subject in subjects)
+
+
+def _event_letters(event: Logged, error: str) -> Iterator[Letter]:
+    yield Letter(event.name, event.text(), error)
+
+
+def _days(hours: Mapping[int, int]) -> dict[int, int]:
+    """The sums by day of amounts by hour."""
+    days: dict[int, int] = {}
+    for hour, n in hours.items():
+        days[hour // 24] = min(days.get(hour // 24, 0) + n, tables.COUNTER_MAX)
+    return days
 
 
 def _total(hours: Mapping[int, int]) -> int:

@@ -1,17 +1,20 @@
--- Adds one batch to the open generation, once, the visitors it saw to their sketches, and judges its views.
+-- Adds one batch to the open generation, once, with its events, the visitors it saw to their sketches, and judges its
+-- views.
 --
--- KEYS  1 open (hash: id, run_id)   2 sealed (zset of generation ids)   3 client (string: last sequence)
+-- KEYS  1 open (hash: id, run_id, events)   2 sealed (zset of generation ids)   3 client (string: last sequence)
 -- ARGV  1 sequence            2 run_id of the server the batch was first sent to, "" when never sent
 --       3 id for a generation that may have to be born    4 now (s)     5 fields at which a generation is full
 --       6 TTL of client (s)   7 TTL of sketches (s)   8 members at which a sketch stops being an exact set
---       9 prefix of generation keys   10 prefix of rule keys
+--       9 prefix of generation keys   10 prefix of rule keys   11 events at which a generation is full
 --       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member; then v, v times a
---       view: hour, counter field, refusal field without its reason, sketch key, member ("" for none), and the rest
---       as judge (rules.lua) takes it
--- Returns {status, run_id, {field, error, ...}}: status is "added", "duplicate" (was there already) or "uncertain"
---       (another server than at the first try: applied and rolled back, or never applied; nothing was changed).
--- Layout: <prefix><id> hash of field to number; <prefix><id>:hours set. A generation is born with its id under one
---       run_id and closed when the server's run_id is another, so a rollback can never reopen one that SQL has.
+--       view: hour, counter field, refusal field without its reason, event ("" for none), and the rest as judge
+--       (rules.lua) takes it; then e, e times an event (a JSON object)
+-- Returns {status, run_id, {field, error, ...}, {reason, ...}}: status is "added", "duplicate" (was there already) or
+--       "uncertain" (another server than at the first try: applied and rolled back, or never applied; nothing was
+--       changed); the reasons are those of the views, "" for one that counts, and only of a batch that was added.
+-- Layout: <prefix><id> hash of field to number; <prefix><id>:hours set; <prefix><id>:events list of JSON arrays, one a
+--       call, of the events of views that count and the others. A generation is born with its id under one run_id and
+--       closed when the server's run_id is another, so a rollback can never reopen one that SQL has.
 
 -- include rules
 
@@ -20,7 +23,8 @@ local sequence, first_run_id, fresh, now = tonumber(ARGV[1]), ARGV[2], ARGV[3], 
 local full, client_ttl, sketch_ttl, exact = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 local prefix = ARGV[9]
 local rules = ARGV[10]
-local at = 11
+local full_events = tonumber(ARGV[11])
+local at = 12
 
 local function server_run_id()
   local info = redis.pcall('INFO', 'server')
@@ -29,10 +33,11 @@ local function server_run_id()
 end
 
 -- Whether the open generation can take more: born under this run_id, not full, and what it should be.
-local function is_usable(id, born_under, run_id)
-  if born_under ~= run_id then return false end
+local function is_usable(id, born_under, logged, run_id)
+  if born_under ~= run_id or (tonumber(logged or 0) or full_events) >= full_events then return false end
   local fields, hours = redis.pcall('HLEN', prefix .. id), redis.pcall('SCARD', prefix .. id .. ':hours')
-  return type(fields) == 'number' and type(hours) == 'number' and fields < full
+  local entries = redis.pcall('LLEN', prefix .. id .. ':events')
+  return type(fields) == 'number' and type(hours) == 'number' and type(entries) == 'number' and fields < full
 end
 
 local function see(key, members)
@@ -53,25 +58,27 @@ end
 
 local run_id = server_run_id()
 local last = redis.call('GET', client)
-if last and tonumber(last) >= sequence then return {'duplicate', run_id, {}} end
-if first_run_id ~= '' and first_run_id ~= run_id then return {'uncertain', run_id, {}} end
+if last and tonumber(last) >= sequence then return {'duplicate', run_id, {}, {}} end
+if first_run_id ~= '' and first_run_id ~= run_id then return {'uncertain', run_id, {}, {}} end
 
 -- Whatever can raise is asked before the first write, or a resend would find a sequence that was not applied.
-local found = redis.call('HMGET', open, 'id', 'run_id')
+local found = redis.call('HMGET', open, 'id', 'run_id', 'events')
 redis.call('ZCARD', sealed)
 local id = found[1]
-local usable = id and is_usable(id, found[2], run_id)
+local usable = id and is_usable(id, found[2], found[3], run_id)
 
 -- The first write: a full, read-only or broken Redis refuses here, before anything has changed.
 redis.call('SET', client, ARGV[1], 'EX', client_ttl)
 if not usable then
   if id then redis.call('ZADD', sealed, now, id) end
   id = fresh
-  redis.call('HSET', open, 'id', id, 'run_id', run_id)
+  redis.call('HSET', open, 'id', id, 'run_id', run_id, 'events', 0)
 end
 local generation = prefix .. id
 local rejected = {}
 local hours = {}
+local events = {}
+local reasons = {}
 
 local function reject(what, problem)
   rejected[#rejected + 1] = what
@@ -104,22 +111,29 @@ for _ = 1, tonumber(ARGV[at]) do
 end
 
 at = at + 1
-for _ = 1, tonumber(ARGV[at]) do
-  local hour, field, refused, key, member = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+for number = 1, tonumber(ARGV[at]) do
+  local hour, field, refused, event = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local view
-  view, at = read_view(at + 6)
+  view, at = read_view(at + 5)
   local done, reason = pcall(judge, rules, view)
   if not done then
     reject(field, reason)
+    reasons[number] = 'rejected'
   elseif reason then
     count(hour, refused .. reason, 1)
+    reasons[number] = reason
   else
     count(hour, field, 1)
-    if member ~= '' then
-      local seen, problem = pcall(see, key, {member})
-      if not seen then reject(key, problem) end
-    end
+    reasons[number] = ''
+    if event ~= '' then events[#events + 1] = event end
   end
 end
 
-return {'added', run_id, rejected}
+at = at + 1
+for i = 1, tonumber(ARGV[at]) do events[#events + 1] = ARGV[at + i] end
+if #events > 0 then
+  redis.call('RPUSH', generation .. ':events', '[' .. table.concat(events, ',') .. ']')
+  redis.call('HINCRBY', open, 'events', #events)
+end
+
+return {'added', run_id, rejected, reasons}

@@ -1,6 +1,6 @@
 -- Closes the open generation, so that it can be moved to SQL while a new one is added to.
 --
--- KEYS  1 open (hash: id, run_id)   2 sealed (zset of generation ids)
+-- KEYS  1 open (hash: id, run_id, events)   2 sealed (zset of generation ids)
 -- ARGV  1 now (s)
 -- Returns all sealed ids, the oldest first.
 

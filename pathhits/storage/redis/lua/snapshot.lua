@@ -1,6 +1,6 @@
 -- Reads some counters of every generation that is open or sealed, at one moment, without scanning any.
 --
--- KEYS  1 open (hash: id, run_id)   2 sealed (zset of generation ids)
+-- KEYS  1 open (hash: id, run_id, events)   2 sealed (zset of generation ids)
 -- ARGV  1 prefix of generation keys, then the "counter:subject" of each counter wanted
 -- Returns {id, {n, ...}, id, {n, ...}, ...}: the sum over all hours, in the order of ARGV.
 -- Layout: <prefix><id> hash of "hour:counter:subject" to number; <prefix><id>:hours set of hours. A key of another type

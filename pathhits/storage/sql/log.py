@@ -1,0 +1,95 @@
+"""Writes events into the log, each once, and finds which of them brought a visitor that their item had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from pathhits.events import VIEWED, Logged
+from pathhits.storage.sql import tables
+from pathhits.storage.sql.dialects import ROWS_A_STATEMENT, Upsert, look_up, upsert
+
+#: Milliseconds of a UTC day.
+DAY = 86_400_000
+#: Visitors looked up by one statement.
+LOOKED_UP = 10_000
+
+_EVENTS = Upsert(
+    tables.events,
+    ("id",),
+    fixed=("name", "item_id", "visitor", "user_id", "user_agent", "referrer", "properties", "moment"),
+)
+_SAME = (
+    "SELECT 1 FROM pathhits_events e WHERE e.item_id = a.n0 AND e.visitor = a.n1"
+    # No LIKE: drivers read a percent sign as a parameter, each in a way of its own.
+    f" AND REPLACE(e.name, '{VIEWED}', '') <> e.name"
+)
+#: Whether a visitor (``a.n1``) viewed an item (``a.n0``) before, and on the day that begins at ``a.n2``. A visitor's
+#: hash holds for one salt period, so the first is whether the item saw the visitor in this salt period.
+_QUESTIONS = (_SAME, f"{_SAME} AND e.moment >= a.n2 AND e.moment < a.n2 + {DAY}")
+
+
+@dataclass(slots=True)
+class Found:
+    """What new events were: their number, and of the views among them, by item, the visitors that are new to it.
+
+    ``days`` has visitors new on a UTC day, ``visitors`` those new in a salt period, ``spans`` the first and the last
+    moment (ms).
+    """
+
+    new: int = 0
+    days: dict[int, dict[int, int]] = field(default_factory=dict)
+    visitors: dict[int, int] = field(default_factory=dict)
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
+    """Write events, each with the id of its item (0 for none), unless they are there; what was found of the new ones.
+
+    The caller holds locks on the items, so that no other transaction logs events of theirs.
+    """
+    known = _known(connection, [event.id for _, event in events])
+    new = {event.id: (item, event) for item, event in events if event.id not in known}
+    found = Found(len(new))
+    views = [(item, event) for item, event in new.values() if item and event.name.endswith(VIEWED)]
+    for item, event in views:
+        first, last = found.spans.get(item, (event.moment, event.moment))
+        found.spans[item] = min(first, event.moment), max(last, event.moment)
+    _count_visitors(connection, views, found)
+    upsert(connection, _EVENTS, [_row(*new[identity]) for identity in sorted(new)])
+    return found
+
+
+def _known(connection: Connection, ids: Sequence[bytes]) -> set[bytes]:
+    """Which of the events are in the log already."""
+    column = tables.events.c.id
+    found: set[bytes] = set()
+    for first in range(0, len(ids), ROWS_A_STATEMENT):
+        some = select(column).where(column.in_(ids[first : first + ROWS_A_STATEMENT]))
+        found.update(bytes(row[0]) for row in connection.execute(some))
+    return found
+
+
+def _count_visitors(connection: Connection, views: Sequence[tuple[int, Logged]], found: Found) -> None:
+    asked = sorted({(item, e.visitor, e.moment - e.moment % DAY) for item, e in views if e.visitor})
+    before: set[tuple[int, int]] = set()
+    for (item, visitor, start), (ever, today) in zip(asked, _answers(connection, asked), strict=True):
+        if not today:
+            days = found.days.setdefault(item, {})
+            days[start // DAY] = days.get(start // DAY, 0) + 1
+        if not ever and (item, visitor) not in before:
+            found.visitors[item] = found.visitors.get(item, 0) + 1
+        before.add((item, visitor))
+
+
+def _answers(connection: Connection, asked: Sequence[tuple[int, int, int]]) -> Iterator[tuple[Any, ...]]:
+    for first in range(0, len(asked), LOOKED_UP):
+        yield from look_up(connection, asked[first : first + LOOKED_UP], _QUESTIONS)
+
+
+def _row(item: int, event: Logged) -> tuple[object, ...]:
+    identity, name, _, *rest = event
+    return identity, name, item, *rest

@@ -11,14 +11,8 @@ RECENT_DAYS = 7
 #: The same in milliseconds, the unit of moments in SQL.
 RECENT_MS = RECENT_DAYS * 86_400_000
 #: What events are called, after the item's type and a dot: a view that counted, and an item that became hot, or cooled.
-VIEWED = "viewed"
 BECAME_HOT = "became_hot"
 COOLED = "cooled"
-
-
-def viewed(item_type: str) -> str:
-    """The name of the events that recent views are counted from."""
-    return f"{item_type}.{VIEWED}"
 
 
 class Thresholds(NamedTuple):

@@ -333,7 +333,7 @@ TTLS = {
 }
 #: How the page writes the changing part of a key.
 PLACES = {
-    "identity": {"generation": "<id>", "generation_hours": "<id>", "client": "<process>"},
+    "identity": {"generation": "<id>", "generation_hours": "<id>", "generation_events": "<id>", "client": "<process>"},
     "period": {"salt": "<period>"},
 }
 

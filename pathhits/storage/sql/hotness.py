@@ -11,7 +11,8 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from pathhits.core.hotness import BECAME_HOT, COOLED, RECENT_MS, Thresholds, viewed
+from pathhits.core.hotness import BECAME_HOT, COOLED, RECENT_MS, Thresholds
+from pathhits.events import viewed
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.transactions import explained, write
 

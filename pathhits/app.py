@@ -39,6 +39,7 @@ from pathhits.storage.redis.salts import SaltStore
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from pathhits.capture.detour import Aside
     from pathhits.core.periods import By
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.items import ItemsReport
@@ -327,7 +328,7 @@ class PathHits:
     def buffer(self) -> Buffer:
         """The buffer of this process; flushed when the process ends."""
         salts = SaltStore(self.redis, self.keys)
-        buffer = Buffer(self.settings, self.pending, salts, self.guard, self.items)
+        buffer = Buffer(self.settings, self.pending, salts, self.guard, self.items, self._sql_sink)
         shutdown.watch(buffer)
         return buffer
 
@@ -386,6 +387,13 @@ class PathHits:
         """A client for the Redis of RQ and the clock."""
         url = self.settings.queue_url or self.settings.redis_url
         return connect(url, timeout=self.settings.redis_timeout, verify=self.settings.redis_tls_verify)
+
+    def _sql_sink(self) -> Aside:
+        """Where counts go while Redis is away; the request side hands them over without knowing SQL."""
+        from pathhits.jobs.fallback import TRIES, SqlSink
+        from pathhits.storage.sql.ledger import Ledger
+
+        return SqlSink(Ledger(self.engine, tries=TRIES))
 
     async def _last_flush(self) -> None:
         try:

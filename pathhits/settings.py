@@ -93,6 +93,9 @@ class Settings:
 
     flush_interval: float = setting(1.0, "s", "How often a process sends what it counted to Redis.")
     buffer_size: int = setting(50_000, "entries", "What a process holds while Redis is away; the rest is shed.")
+    fallback_after: float = setting(
+        60.0, "s", "How long Redis refuses before a process counts into SQL itself; 0: it never does."
+    )
     sync_every: float = setting(30.0, "s", "How often the clock moves the counts from Redis into SQL.")
     request_deadline: float = setting(0.05, "s", "How long a read inside a request may take before it answers without.")
 
@@ -353,6 +356,8 @@ def _check(settings: Settings) -> None:
     for name in _POSITIVE:
         if getattr(settings, name) <= 0:
             raise SettingsError(f"{name.upper()}={getattr(settings, name):g}: give a number above 0")
+    if settings.fallback_after < 0:
+        raise SettingsError(f"FALLBACK_AFTER={settings.fallback_after:g}: give 0 (never) or more")
     if not settings.redis_url:
         raise SettingsError("REDIS_URL is empty: give a URL such as redis://127.0.0.1:6379/0")
     if settings.cold_below < 0 or settings.cold_below > settings.hot_at:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,11 +15,12 @@ from weakref import WeakKeyDictionary
 
 from pathhits.app import PathHits
 from pathhits.capture.buffer import Buffer, Seen
+from pathhits.capture.court import MemoryCourt
 from pathhits.capture.deadline import Deadline
 from pathhits.capture.recorder import Noted
 from pathhits.capture.viewing import Viewing
 from pathhits.core import labels
-from pathhits.core.rules import Limits, Refusal, subject, type_of
+from pathhits.core.rules import subject, type_of
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
 from pathhits.errors import PathHitsError, SettingsError
@@ -84,69 +84,6 @@ class Clock:
     def advance(self, step: timedelta) -> None:
         """Freeze at a moment that is ``step`` later."""
         self._frozen = self.now + step
-
-
-class MemoryCourt:
-    """Judges views by their rules as ``rules.lua`` does in Redis, and goes by the moments of the views alone."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all viewers."""
-        self._cooldowns: dict[tuple[str, str], float] = {}
-        self._sessions: dict[tuple[str, str], tuple[float, int]] = {}
-        self._days: dict[tuple[str, int], int] = {}
-        self._viewed: dict[tuple[str, str, int], bool] = {}
-        self._granted: set[str] = set()
-
-    def judge(self, view: View) -> str:
-        """Decide on a view and record it: "" when it counts, else the reason."""
-        with self._lock:
-            if view.grant in self._granted:
-                return ""
-            reason = self._decided(view, Limits(*view.limits)) if view.viewers else ""
-            if not reason and view.grant:
-                self._granted.add(view.grant)
-            return reason
-
-    def live_keys(self) -> dict[str, int]:
-        """What is remembered, by kind; here nothing expires by itself."""
-        views = len(self._cooldowns) + len(self._viewed)
-        return {"views": views, "sessions": len(self._sessions), "daily_limits": len(self._days)}
-
-    def _decided(self, view: View, limits: Limits) -> str:
-        """The refusal, "" for none; a view is looked up under all its viewers and recorded under the first."""
-        moment, item, day, first = view.moment, view.item, int(view.moment // 86_400), view.viewers[0]
-        last = _first(self._cooldowns, [(viewer, item) for viewer in view.viewers])
-        if limits.cooldown and last is not None and abs(moment - last) < limits.cooldown:
-            return Refusal.COOLDOWN
-        if limits.once_per_day and _first(self._viewed, [(viewer, item, day) for viewer in view.viewers]):
-            return Refusal.ALREADY_TODAY
-        start, seen = _first(self._sessions, [(viewer, item) for viewer in view.viewers]) or (moment, 0)
-        if moment - start >= limits.session:
-            start, seen = moment, 0
-        if limits.per_session and seen >= limits.per_session:
-            return Refusal.SESSION_LIMIT
-        today = _first(self._days, [(viewer, day) for viewer in view.viewers]) or 0
-        if limits.per_day and today >= limits.per_day:
-            return Refusal.DAILY_LIMIT
-        if limits.cooldown:
-            # A view that comes late does not shorten the wait after a later one.
-            self._cooldowns[first, item] = moment if last is None else max(moment, last)
-        if limits.once_per_day:
-            self._viewed[first, item, day] = True
-        if limits.per_session:
-            self._sessions[first, item] = (start, seen + 1)
-        if limits.per_day:
-            self._days[first, day] = today + 1
-        return ""
-
-
-def _first(held: Mapping[K, V], keys: Iterable[K]) -> V | None:
-    """What is held under the first of the keys that is there."""
-    return next((held[key] for key in keys if key in held), None)
 
 
 class MemorySink:

@@ -13,11 +13,13 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import redis
 
 from pathhits.capture.accumulator import Accumulator
+from pathhits.capture.detour import Aside, Detour
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.judge import Judge
@@ -77,7 +79,15 @@ class Seen(NamedTuple):
 class Buffer:
     """Holds what one process counted until Redis has it, within bounds, across forks and failures."""
 
-    def __init__(self, settings: Settings, sink: Sink, salts: Salts, guard: Guard, items: Items | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sink: Sink,
+        salts: Salts,
+        guard: Guard,
+        items: Items | None = None,
+        find_aside: Callable[[], Aside] | None = None,
+    ) -> None:
         self._settings = settings
         # One that is still empty is false, and is filled by what the app declares later.
         self._items = Items() if items is None else items
@@ -86,6 +96,7 @@ class Buffer:
         self._guard = guard
         self._judge = Judge(settings)
         self._reader = EntryReader(settings, guard)
+        self._detour = Detour(settings.fallback_after, settings.flush_interval, find_aside, guard)
         self._late_after = max(LATE_INTERVALS * settings.flush_interval, 2.0)
         self._begin()
 
@@ -99,6 +110,7 @@ class Buffer:
         self._accumulator = Accumulator(self._settings.max_labels, self._settings.buffer_size)
         self._in_flight: Batch | None = None
         self._first_run_id = ""
+        self._detour.begin()
         self._shed: dict[int, int] = {}
         # Reentrant: a SIGTERM may flush in the very thread that holds them.
         self._shed_lock = threading.RLock()
@@ -151,7 +163,9 @@ class Buffer:
         if nobody and user_id is None:
             return (), None
         salts = self._salts_of(entry.moment, ask)
-        ids = tuple(dict.fromkeys(self._judge.viewer(entry, salt, user_id) for salt in salts))
+        # Of one whose salt is away, an id that tells viewers apart in this process.
+        keys = salts or self._detour.salts
+        ids = tuple(dict.fromkeys(self._judge.viewer(entry, key, user_id) for key in keys))
         known = bool(salts) and not entry.anonymous and not nobody
         return ids, self._judge.visitor(entry, salts[0]) if known else None
 
@@ -201,7 +215,7 @@ class Buffer:
             self._beat = time.time()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Send all that was counted so far; True when Redis has acknowledged it within ``timeout`` seconds."""
+        """Send all that was counted so far; True when Redis, or SQL in its stead, has it within ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         if not self._lock.acquire(timeout=max(timeout, 0.001)):
             return False
@@ -233,8 +247,8 @@ class Buffer:
     @property
     def waiting(self) -> int:
         """How many requests wait to be folded or sent; 0 when Redis has everything."""
-        in_flight = self._in_flight
-        return len(self._entries) + len(self._seen) + (1 if self._accumulator or in_flight is not None else 0)
+        held = self._accumulator or self._in_flight is not None or self._detour.is_busy
+        return len(self._entries) + len(self._seen) + (1 if held else 0)
 
     def _pass(self, *, force: bool = False, deadline: float | None = None) -> bool:
         """Fold what came in and send what is due; True when nothing of it is left. Never raises. The lock is held."""
@@ -249,10 +263,21 @@ class Buffer:
             self._back_off(error)
         except Exception as error:
             self._guard.failed("internal", error)
-        return folded and not self._accumulator and self._in_flight is None
+        if self._detour.is_open:
+            folded = self._fold_without_redis()
+        self.sent += self._detour.send(self._accumulator, force=force)
+        return folded and not self._accumulator and self._in_flight is None and not self._detour.is_busy
+
+    def _fold_without_redis(self) -> bool:
+        try:
+            return self._fold(ask_for_salts=False)
+        except Exception as error:
+            self._guard.failed("internal", error)
+            return False
 
     def _back_off(self, error: Exception) -> None:
         self._failures += 1
+        self._detour.refused()
         self._next_try = time.monotonic() + back_off(self._failures, self._settings.flush_interval, LONGEST_BACKOFF)
         self._guard.failed("Redis is away, hits wait in the process", f"{type(error).__name__}: {error}")
 
@@ -374,6 +399,8 @@ class Buffer:
             return secret_salt(self._settings.secret)
         if period not in self._known_salts:
             if not ask:
+                if self._detour.is_open:
+                    return None
                 raise LookupError(period)
             salt = self._known_salts[period] = self._salts.get(period)
             for old in list(self._known_salts)[:-SALTS_REMEMBERED]:
@@ -406,6 +433,7 @@ class Buffer:
         except (redis.ResponseError, redis.exceptions.BusyLoadingError):
             self._first_run_id = first_run_id
             raise
+        self._detour.ended()
         if added.status == "uncertain":
             self._reclassify(batch, set(batch.deltas), Reason.UNCERTAIN)
             for view in batch.views:

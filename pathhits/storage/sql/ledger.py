@@ -123,9 +123,10 @@ class Applied:
 class Ledger:
     """The one writer of counts. Raises `StoreUnavailable` or `NotMigrated`, and then has written nothing."""
 
-    def __init__(self, engine: Engine, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, engine: Engine, sleep: Callable[[float], None] = time.sleep, tries: int | None = None) -> None:
         self._engine = engine
         self._sleep = sleep
+        self._tries = tries or TRIES
 
     def check(self) -> None:
         """Raise `StoreUnavailable` or `NotMigrated` when `apply` would, as far as that can be known beforehand."""
@@ -136,7 +137,7 @@ class Ledger:
         careful = False
         heard: _Writer | None = None
         started = time.monotonic()
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             writer = _Writer(contents, visitors, careful)
             try:
                 if self._written(writer, contents.generation):
@@ -144,7 +145,7 @@ class Ledger:
                 # After a lost answer to our own COMMIT this is how we learn that it was heard.
                 return heard.outcome() if heard else Applied(False)
             except SQLAlchemyError as error:
-                if attempt == TRIES or time.monotonic() - started > PATIENCE:
+                if attempt == self._tries or time.monotonic() - started > PATIENCE:
                     raise self._unavailable(error) from error
                 if is_retryable(error) or is_lost(error):
                     heard = writer if writer.complete else heard

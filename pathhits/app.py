@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats
+    from pathhits.storage.sql.ledger import Ledger
     from pathhits.storage.sql.reads import Reads
 
 #: Seconds that the end of an ASGI app's lifespan may spend on the last flush.
@@ -179,9 +180,8 @@ class PathHits:
     def sync(self, force: bool = False) -> SyncReport:
         """Move what is in Redis into SQL, exactly once; raises `StoreUnavailable` or `NotMigrated`, losing nothing."""
         from pathhits.jobs.sync import sync
-        from pathhits.storage.sql.ledger import Ledger
 
-        return sync(self.pending, Ledger(self.engine), force=force)
+        return sync(self.pending, self.ledger, force=force)
 
     def refresh_items(self, now: datetime | None = None) -> ItemsReport:
         """Count the recent views of the items that are due, as of ``now``; those that so become hot or cool do.
@@ -368,6 +368,13 @@ class PathHits:
         engine = make_engine(self.settings.database_url, self.settings.sql_timeout)
         os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
         return engine
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The one writer of counts into SQL."""
+        from pathhits.storage.sql.ledger import Ledger
+
+        return Ledger(self.engine)
 
     @cached_property
     def reads(self) -> Reads:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import starmap
 from typing import Protocol
 
 from pathhits.capture.accumulator import Accumulator
@@ -103,11 +104,14 @@ class Detour:
         return sent
 
     def _cut(self, accumulator: Accumulator) -> Batch:
-        judged = Counter(map(self._judged, accumulator.take_views(BATCH_SIZE)))
+        views = [(view, self._court.judge(view)) for view in accumulator.take_views(BATCH_SIZE)]
+        events = tuple(view.event for view, refusal in views if view.event and not refusal)
         deltas, _ = accumulator.take(BATCH_SIZE)
-        return Batch("", 0, secrets.token_hex(8), Counter(deltas) + judged, {})
+        counted = Counter(deltas) + Counter(starmap(_counted, views))
+        return Batch("", 0, secrets.token_hex(8), counted, {}, events=events)
 
-    def _judged(self, view: View) -> Delta:
-        """What the view counts under."""
-        reason, hour = self._court.judge(view), int(view.moment // 3_600)
-        return Delta(hour, REFUSALS, f"{type_of(view.item)}:{reason}") if reason else Delta(hour, VIEWS, view.item)
+
+def _counted(view: View, refusal: str) -> Delta:
+    """What the view counts under."""
+    hour = int(view.moment // 3_600)
+    return Delta(hour, REFUSALS, f"{type_of(view.item)}:{refusal}") if refusal else Delta(hour, VIEWS, view.item)

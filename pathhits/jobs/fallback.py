@@ -23,4 +23,5 @@ class SqlSink:
     def add(self, batch: Batch) -> None:
         """Add ``batch`` once, however often it is sent."""
         fields = {delta.field().encode(): str(amount).encode() for delta, amount in batch.deltas.items()}
-        self._ledger.apply(sort_out(batch.generation, fields), {})
+        entries = [f"[{','.join(batch.events)}]".encode()] if batch.events else []
+        self._ledger.apply(sort_out(batch.generation, fields, entries), {})

@@ -188,8 +188,33 @@ def test_views_are_judged_by_the_process_and_visitors_are_not_counted(database_u
         totals = {str(counter): int(n) for counter, n in connection.exec_driver_sql(views.replace("%", "%%"))}
         assert totals == {"refusals:product:cooldown": 1, "views:product": 2}
         assert connection.exec_driver_sql("SELECT COALESCE(SUM(visitors), 0) FROM pathhits_path_days").scalar_one() == 0
+        names = connection.exec_driver_sql("SELECT name FROM pathhits_events").scalars().all()
+        assert names == ["product.viewed", "product.viewed"]
+        assert connection.exec_driver_sql("SELECT SUM(visitor) FROM pathhits_events").scalar_one() == 0
     assert hits.verify().ok
     hits.close(5.0)
+
+
+def test_a_visitor_whose_salt_is_known_is_in_the_event_log(redis_url: str, database_url: str) -> None:
+    with FaultProxy.to(redis_url) as redis:
+        hits = build(redis.url_for(redis_url), database_url, flush_interval=3600)
+        hits.migrate()
+        hits.track_view("product", 1, ip="203.0.113.1", user_agent=BROWSER)
+        assert hits.flush(20.0)
+        redis.refuse()
+        hits.track_hit("/a")
+        assert not hits.flush(0.1)
+        time.sleep(FALLBACK_AFTER)
+        for peer in ("203.0.113.1", "203.0.113.2"):
+            hits.track_view("product", 1, ip=peer, user_agent=BROWSER)
+        assert hits.flush(20.0)
+        redis.calm()
+        hits.sync()
+        with hits.engine.connect() as connection:
+            seen = connection.exec_driver_sql("SELECT visitor FROM pathhits_events").scalars().all()
+            assert (len(seen), len(set(seen)), 0 in seen) == (3, 2, False)
+            assert connection.exec_driver_sql("SELECT view_count, visitors FROM pathhits_items").all() == [(3, 2)]
+        hits.close()
 
 
 @pytest.mark.slow

@@ -56,7 +56,8 @@ class View(NamedTuple):
     ``item`` is ``type:id``; ``viewers`` are the viewer's keyed ids in the current and the previous salt period;
     ``visitor`` is None for one who is none; ``limits`` are the numbers of the rules; ``grant`` names a view whose
     verdict was asked for before, so that asking again gives the same; without viewers it counts in any case.
-    ``event`` is what is logged when it counts, as `pathhits.events.Logged` writes it.
+    ``event`` is what is logged when it counts, as `pathhits.events.Logged` writes it. ``counts_as`` is what it counts
+    under where that is not the item: `OTHER` of its type, while its own item is what the rules go by.
     """
 
     moment: float
@@ -66,6 +67,12 @@ class View(NamedTuple):
     limits: tuple[int, ...]
     grant: str = ""
     event: str = ""
+    counts_as: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What it counts under, ``type:id``."""
+        return self.counts_as or self.item
 
 
 class Sketch(NamedTuple):

@@ -115,9 +115,9 @@ class MemorySink:
         if reason:
             self.deltas[Delta(hour, REFUSALS, f"{type_of(view.item)}:{reason}")] += 1
             return reason
-        self.deltas[Delta(hour, VIEWS, view.item)] += 1
+        self.deltas[Delta(hour, VIEWS, view.subject)] += 1
         if view.visitor is not None:
-            self.seen.setdefault(Sketch(hour // 24, ITEM_MARK + view.item), set()).add(view.visitor)
+            self.seen.setdefault(Sketch(hour // 24, ITEM_MARK + view.subject), set()).add(view.visitor)
         return reason
 
     def clear(self) -> None:

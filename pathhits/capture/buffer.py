@@ -359,7 +359,7 @@ class Buffer:
             properties="",
             moment=moment,
         )
-        return view._replace(item=item, event=event.text())
+        return view._replace(event=event.text(), counts_as=item)
 
     def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None) -> None:
         hour = hour_of(entry.moment)

@@ -114,4 +114,4 @@ class Detour:
 def _counted(view: View, refusal: str) -> Delta:
     """What the view counts under."""
     hour = int(view.moment // 3_600)
-    return Delta(hour, REFUSALS, f"{type_of(view.item)}:{refusal}") if refusal else Delta(hour, VIEWS, view.item)
+    return Delta(hour, REFUSALS, f"{type_of(view.item)}:{refusal}") if refusal else Delta(hour, VIEWS, view.subject)

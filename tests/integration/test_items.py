@@ -198,6 +198,18 @@ def test_many_items_leave_room_for_labels(make: Make) -> None:
     assert hits.view_counts("product", [0, 1, "(other)"]) == {"0": 1, "1": 1, "(other)": 2}
 
 
+def test_items_past_the_cap_count_under_other_and_are_judged_each_by_its_own_rules(make: Make) -> None:
+    hits = make(max_labels=1)
+    ask = flask(hits)
+    for n in (1, 2, 3, 2, 3, 1):
+        ask(f"/p/{n}", BROWSER)
+    assert hits.flush()
+    assert hits.view_counts("product", [1, 2, 3, "(other)"]) == {"1": 1, "2": 0, "3": 0, "(other)": 2}
+    assert hits.stats.refusals() == {"product:cooldown": 3}
+    hits.sync()
+    assert [(row.item_id, row.views) for row in hits.top_items("product")] == [("(other)", 2), ("1", 1)]
+
+
 # Asked for.
 
 

@@ -221,7 +221,7 @@ class PendingStore:
 def _counters(view: View) -> tuple[Any, ...]:
     """What a view adds to when it counts, and when it does not, and what is logged of it."""
     hour = int(view.moment // 3_600)
-    counted, refused = Delta(hour, VIEWS, view.item), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
+    counted, refused = Delta(hour, VIEWS, view.subject), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
     return hour, counted.field(), refused.field(), view.event
 
 

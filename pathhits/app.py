@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from wsgiref.types import WSGIApplication
 
 from redis import Redis, RedisError
@@ -23,7 +24,9 @@ from pathhits.capture.recorder import Recorder
 from pathhits.capture.viewing import Viewing
 from pathhits.core.counts import Count
 from pathhits.core.hotness import Thresholds, check_thresholds
-from pathhits.core.rules import Refusal, Rules, Verdict
+from pathhits.core.itemstats import HotRow, ItemStats, last_known
+from pathhits.core.remembered import Remembered
+from pathhits.core.rules import Refusal, Rules, Verdict, subject
 from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
 from pathhits.hits import ITEM_MARK
 from pathhits.middleware.asgi import AsgiApp, AsgiMiddleware
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from pathhits.capture.detour import Aside
     from pathhits.core.periods import By
+    from pathhits.itemstats import ItemReads
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.items import ItemsReport
     from pathhits.jobs.sync import SyncReport
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats
     from pathhits.storage.sql.ledger import Ledger
     from pathhits.storage.sql.reads import Reads
+
+T = TypeVar("T")
 
 #: Seconds that the end of an ASGI app's lifespan may spend on the last flush.
 LIFESPAN_FLUSH = 3.0
@@ -72,6 +78,8 @@ class PathHits:
         self.guard = Guard()
         self._deadline = Deadline(self.settings.request_deadline)
         self._last_counts: OrderedDict[str, Count] = OrderedDict()
+        self._last_items: Remembered[str, ItemStats] = Remembered(inf, COUNTS_REMEMBERED)
+        self._last_hot: Remembered[tuple[str, int], list[HotRow]] = Remembered(inf, COUNTS_REMEMBERED)
         shutdown.renew(self.guard, self._deadline)
 
     # Counting.
@@ -226,7 +234,7 @@ class PathHits:
 
     def warm_up(self) -> None:
         """Import and build what reads need; called where an app is made, it gives the first visitor a count in time."""
-        _ = self.stats
+        _ = self.stats, self.item_reads
 
     def hit_count(self, label: str) -> Count:
         """All hits of ``label``, stored + pending; ``.partial`` when a store did not answer in time."""
@@ -261,6 +269,27 @@ class PathHits:
     def pending_view_count(self, item_type: str, item_id: object) -> int:
         """The part of `view_count` that is in Redis and not yet in SQL."""
         return self.view_count(item_type, item_id).pending
+
+    def item_stats(self, item_type: str, item_id: object) -> ItemStats:
+        """All that is known of an item, stored + pending; a partial one is the last that was known."""
+        name = subject(item_type, item_id)
+        found = self._answer(lambda: self.item_reads.item_stats(item_type, item_id))
+        if found is None or found.partial:
+            return last_known(self._last_items.get(name), found, item_type, str(item_id))
+        self._last_items.put(name, found)
+        return found
+
+    async def aitem_stats(self, item_type: str, item_id: object) -> ItemStats:
+        """`item_stats` for async code: it does not hold up the event loop."""
+        return await asyncio.to_thread(self.item_stats, item_type, item_id)
+
+    def hot_items(self, item_type: str, limit: int = 10) -> list[HotRow]:
+        """The hot items of a type, those with the most recent views first; the last known ones when SQL is too slow."""
+        found = self._answer(lambda: self.item_reads.hot_items(item_type, limit))
+        if found is None:
+            return self._last_hot.get((item_type, limit)) or []
+        self._last_hot.put((item_type, limit), found)
+        return found
 
     def top_items(
         self, item_type: str, since: datetime | None = None, until: datetime | None = None, limit: int = 10
@@ -390,6 +419,13 @@ class PathHits:
 
         return Stats(self.pending, self.reads, self.settings.redis_url)
 
+    @cached_property
+    def item_reads(self) -> ItemReads:
+        """Questions to both stores about items."""
+        from pathhits.itemstats import ItemReads
+
+        return ItemReads(self.pending, self.reads, self.hot_version.get, self.settings)
+
     def queue_connection(self) -> Redis:
         """A client for the Redis of RQ and the clock."""
         url = self.settings.queue_url or self.settings.redis_url
@@ -411,15 +447,20 @@ class PathHits:
 
     def _in_time(self, prefix: str, wanted: Iterable[str], ask: Callable[[], dict[str, Count]]) -> dict[str, Count]:
         """The counts that ``ask`` reads, or the last known ones, which are remembered under ``prefix`` and name."""
-        try:
-            counts = self._deadline.ask(ask)
-        except (PathHitsError, Overdue) as error:
-            self.guard.failed("a count could not be read in time", error)
-            return {name: self._last_known(prefix + name) for name in wanted}
-        except Exception as error:
-            self.guard.failed("internal", error)
+        counts = self._answer(ask)
+        if counts is None:
             return {name: self._last_known(prefix + name) for name in wanted}
         return {name: self._best(prefix + name, count) for name, count in counts.items()}
+
+    def _answer(self, ask: Callable[[], T]) -> T | None:
+        """What ``ask`` reads, in time; else None, and the reason is in the log."""
+        try:
+            return self._deadline.ask(ask)
+        except (PathHitsError, Overdue) as error:
+            self.guard.failed("a count could not be read in time", error)
+        except Exception as error:
+            self.guard.failed("internal", error)
+        return None
 
     def _best(self, name: str, count: Count) -> Count:
         """The count just read and remembered for worse times, or the last one where that knows of more."""

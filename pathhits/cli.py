@@ -23,18 +23,19 @@ from rich.table import Table
 
 from pathhits import __version__
 from pathhits.app import PathHits, load
+from pathhits.core.hotness import RECENT_DAYS
 from pathhits.core.rules import check_type
 from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
 from pathhits.logs import log_to_stderr
+from pathhits.settings import redact
 from pathhits.storage.redis.client import explain
 
 if TYPE_CHECKING:
+    from pathhits.core.itemstats import HotRow, ItemStats
     from pathhits.stats import ItemRow, PathRow
 
 #: Syncs shown by ``pathhits stats``.
 SYNCS_SHOWN = 5
-#: UTC days shown by ``pathhits item``, today among them.
-DAYS_SHOWN = 7
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -301,17 +302,31 @@ def _limit(number: int | str) -> int | str:
 
 @group.command("top")
 @click.option("--items", "item_type", metavar="TYPE", help="Items of this type by views, instead of paths by hits.")
+@click.option("--hot", is_flag=True, help="With --items: only those that are hot, by their recent views.")
 @click.option("--since", type=Moment(), help="From this moment on (24h, 7d, 2026-11-20), in whole UTC hours.")
 @click.option("--until", type=Moment(), help="Up to this moment.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many.")
 @_json_option
 @_with_hits
 def top_command(
-    hits: PathHits, item_type: str | None, since: datetime | None, until: datetime | None, limit: int, as_json: bool
+    hits: PathHits,
+    item_type: str | None,
+    hot: bool,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """Print the paths with the most hits, or the items of a type with the most views."""
-    rows: Sequence[PathRow | ItemRow]
-    if item_type is None:
+    rows: Sequence[PathRow | ItemRow | HotRow]
+    empty = "Nothing was counted yet: open a page, then look again."
+    if hot:
+        if item_type is None or since or until:
+            raise click.UsageError("--hot goes with --items and not with --since or --until")
+        rows, title = hits.item_reads.hot_items(check_type(item_type), limit), f"Hot items: {item_type}"
+        names: tuple[str, ...] = ("item_id", "recent_views", "views", "visitors", "hot_since")
+        empty = f"No {item_type} is hot now."
+    elif item_type is None:
         rows, title, names = hits.top_paths(since, until, limit), "Top paths", ("path", "hits", "visitors")
     else:
         rows, title = hits.top_items(check_type(item_type), since, until, limit), f"Top items: {item_type}"
@@ -319,9 +334,9 @@ def top_command(
     if as_json:
         _print_json([asdict(row) for row in rows])
         return
-    cells = [tuple(getattr(row, name) for name in names) for row in rows]
-    headings = [(names[0].removesuffix("_id"), "left"), *((name, "right") for name in names[1:])]
-    _print_table(title, headings, cells, "Nothing was counted yet: open a page, then look again.")
+    cells = [tuple(_told(getattr(row, name)) for name in names) for row in rows]
+    headings = [(names[0].removesuffix("_id"), "left"), *((name.replace("_", " "), "right") for name in names[1:])]
+    _print_table(title, headings, cells, empty)
 
 
 @group.command("item")
@@ -330,46 +345,45 @@ def top_command(
 @_json_option
 @_with_hits
 def item_command(hits: PathHits, item_type: str, item_id: str, as_json: bool) -> None:
-    """Print the views and visitors of one item, in all and by UTC day of the last seven."""
-    found = _item(hits, check_type(item_type), item_id)
+    """Print what is known of one item: views, visitors, visits, time, whether it is hot, and its last seven days."""
+    found = _item(hits, item_type, item_id)
+    today, recent = found.days[-1].visitors, sum(day.visitors for day in found.days)
     if as_json:
-        _print_json(found)
+        _print_json(found.as_dict() | {"visitors_today": today, "recent_visitors": recent})
         return
     rows = [
-        ("views", found["views"]),
-        ("  of these stored in SQL", found["stored"]),
-        ("  of these pending in Redis", found["pending"]),
-        (f"views in the last {DAYS_SHOWN} days (UTC)", found["recent_views"]),
-        ("visitors today (UTC)", found["visitors_today"]),
-        (f"visitors of the last {DAYS_SHOWN} days (UTC), day by day", found["recent_visitors"]),
+        ("views", int(found.views)),
+        ("  of these stored in SQL", found.views.stored),
+        ("  of these pending in Redis", found.views.pending),
+        ("visitors, each once a salt period", found.visitors),
+        ("  of these today (UTC)", today),
+        ("visits", found.visits),
+        ("average time on the page", "-" if found.average_duration is None else f"{found.average_duration:.1f} s"),
+        (f"views in the last {RECENT_DAYS} days, to the moment", found.recent_views),
+        ("hot", "yes" if found.is_hot else "no"),
+        ("  since" if found.is_hot else "  cooled", _told(found.hot_changed_at)),
+        ("first seen (UTC)", _told(found.first_seen)),
+        ("last seen (UTC)", _told(found.last_seen)),
     ]
     _print_table(f"{item_type} {item_id}", [("", "left"), ("", "right")], rows, "")
     click.echo()
-    days = [(day["day"], day["views"], day["visitors"]) for day in found["days"]]
-    _print_table("By day (UTC)", [("day", "left"), ("views", "right"), ("visitors", "right")], days, "")
+    names = ("day", "views", "visitors", "visits", "seconds")
+    days = [tuple(_told(getattr(one, name)) for name in names) for one in found.days]
+    _print_table("By day (UTC)", [("day", "left"), *((name, "right") for name in names[1:])], days, "")
 
 
-def _item(hits: PathHits, item_type: str, item_id: str) -> dict[str, Any]:
-    """What `item_command` prints; the days are whole UTC days, the oldest first, today the last."""
-    tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    since, item = tomorrow - timedelta(days=DAYS_SHOWN), (item_type, item_id)
-    views = hits.series("views", since, tomorrow, by="day", item=item)
-    visitors = hits.series("visitors", since, tomorrow, by="day", item=item)
-    count = hits.stats.view_counts(item_type, [item_id])[item_id]
-    return {
-        "item_type": item_type,
-        "item_id": item_id,
-        "views": int(count),
-        "stored": count.stored,
-        "pending": count.pending,
-        "recent_views": sum(point.value for point in views),
-        "visitors_today": visitors[-1].value,
-        "recent_visitors": sum(point.value for point in visitors),
-        "days": [
-            {"day": f"{seen.start:%Y-%m-%d}", "views": seen.value, "visitors": who.value}
-            for seen, who in zip(views, visitors, strict=True)
-        ],
-    }
+def _item(hits: PathHits, item_type: str, item_id: str) -> ItemStats:
+    found = hits.item_reads.item_stats(check_type(item_type), item_id)
+    if found.partial:
+        raise StoreUnavailable(f"Redis at {redact(hits.settings.redis_url)} did not answer: its part is missing")
+    return found
+
+
+def _told(value: Any) -> Any:
+    """A value as a table has it: moments to the second, a dash for none."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return "-" if value is None else value
 
 
 @group.command("doctor")

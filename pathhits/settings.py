@@ -101,6 +101,17 @@ class Settings:
 
     hot_at: int = setting(100, "views", "Recent views at which an item becomes hot.")
     cold_below: int = setting(50, "views", "Recent views below which a hot item cools; must not exceed hot_at.")
+    cache_recent_views: float = setting(
+        300.0, "s", "How long recent views of an item that does not change are not counted again; 0 counts each time."
+    )
+    cache_visitors: float = setting(
+        600.0,
+        "s",
+        "How long a process remembers the visitors by day of an item that does not change; 0: not.",
+    )
+    cache_hot_items: float = setting(
+        3600.0, "s", "How long a process remembers the hot items while none of them changes; 0: not."
+    )
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
 
     def __post_init__(self) -> None:
@@ -339,6 +350,7 @@ _PARSERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
     "int": _integer,
     "tuple[str, ...]": _words,
 }
+_NOT_NEGATIVE = ("fallback_after", "cache_recent_views", "cache_visitors", "cache_hot_items")
 _POSITIVE = (
     "redis_timeout",
     "sql_timeout",
@@ -356,8 +368,9 @@ def _check(settings: Settings) -> None:
     for name in _POSITIVE:
         if getattr(settings, name) <= 0:
             raise SettingsError(f"{name.upper()}={getattr(settings, name):g}: give a number above 0")
-    if settings.fallback_after < 0:
-        raise SettingsError(f"FALLBACK_AFTER={settings.fallback_after:g}: give 0 (never) or more")
+    for name in _NOT_NEGATIVE:
+        if getattr(settings, name) < 0:
+            raise SettingsError(f"{name.upper()}={getattr(settings, name):g}: give 0 or more")
     if not settings.redis_url:
         raise SettingsError("REDIS_URL is empty: give a URL such as redis://127.0.0.1:6379/0")
     if settings.cold_below < 0 or settings.cold_below > settings.hot_at:

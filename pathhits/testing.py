@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from math import inf
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ from pathhits.capture.deadline import Deadline
 from pathhits.capture.recorder import Noted
 from pathhits.capture.viewing import Viewing
 from pathhits.core import labels
+from pathhits.core.remembered import Remembered
 from pathhits.core.rules import subject, type_of
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
@@ -37,9 +39,10 @@ from pathhits.hits import (
     Sketch,
     View,
 )
+from pathhits.itemstats import ItemReads
 from pathhits.settings import Settings
 from pathhits.stats import Stats
-from pathhits.storage.redis.pending import Added, Pending, PendingStore
+from pathhits.storage.redis.pending import Added, Pending, PendingHours, PendingStore
 from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import ITEMS, Family
@@ -149,6 +152,17 @@ class MemorySink:
         """What it holds of each ``(counter, subject)``."""
         self.settle()
         return [Pending(MEMORY, tuple(self.sums(counter)[subject] for counter, subject in counters))]
+
+    def by_hour(self, counters: Sequence[tuple[str, str]]) -> list[PendingHours]:
+        """What it holds of each ``(counter, subject)`` by hour."""
+        self.settle()
+        held = self.deltas.copy()
+        hours = sorted({delta.hour for delta in held})
+        return [
+            PendingHours(
+                MEMORY, {hour: tuple(held[Delta(hour, name, subject)] for name, subject in counters) for hour in hours}
+            )
+        ]
 
     def visitors(self, sketches: Sequence[Sketch]) -> dict[Sketch, int]:
         """How many visitors each sketch has seen."""
@@ -278,16 +292,20 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
     recorder = hits.recorder
     buffer = _StampedBuffer(hits, sink, clock)
     pending = cast(PendingStore, sink)
-    stats = Stats(pending, _NothingStored(sink), hits.settings.redis_url)
+    stored = _NothingStored(sink)
+    stats = Stats(pending, stored, hits.settings.redis_url)
     counted = Counted(hits, sink, buffer, clock)
     parts = {
         "buffer": buffer,
         "pending": pending,
         "ledger": _NoLedger(),
         "stats": stats,
+        "item_reads": ItemReads(sink, stored, lambda: "", hits.settings, lambda: clock.now.timestamp()),
         "court": sink.court,
         "viewing": _StampedViewing(hits, buffer, sink.court, clock),
         "_last_counts": OrderedDict(),
+        "_last_items": Remembered(inf, 100),
+        "_last_hot": Remembered(inf, 100),
         "_deadline": Deadline(PATIENCE),
     }
     with _replaced(hits, parts), recorder.redirected(_stamped(buffer.append, clock)), _active(counted):

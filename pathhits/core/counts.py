@@ -16,3 +16,7 @@ class Count(int):
         self = super().__new__(cls, stored + pending)
         self.stored, self.pending, self.partial = stored, pending, partial
         return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[int, int], dict[str, bool]]:
+        # An int is copied and pickled by its number alone.
+        return (self.stored, self.pending), {"partial": self.partial}

@@ -251,22 +251,25 @@ def test_item_and_top_show_views_stored_and_pending_with_their_visitors(run: Run
     found = json.loads(run("item", "product", "a [b]", "--json").stdout)
     assert (found["item_type"], found["item_id"]) == ("product", "a [b]")
     assert (found["views"], found["stored"], found["pending"]) == (3, 2, 1)
-    assert (found["recent_views"], found["recent_visitors"], found["visitors_today"]) == (3, 3, 3)
+    assert (found["visitors"], found["recent_visitors"], found["visitors_today"]) == (2, 2, 2)
+    assert found["recent_views"] == 3
+    assert (found["is_hot"], found["partial"], found["average_duration"]) == (False, False, None)
     days = found["days"]
     assert len(days) == 7
     assert [day["day"] for day in days] == sorted(day["day"] for day in days)
-    assert (days[-1]["views"], days[-1]["visitors"], sum(day["views"] for day in days)) == (3, 3, 3)
+    assert (days[-1]["views"], days[-1]["visitors"], sum(day["views"] for day in days)) == (3, 2, 3)
     shown = [line.split() for line in run("item", "product", "a [b]").stdout.splitlines()]
     assert ["views", "3"] in shown
-    assert [days[-1]["day"], "3", "3"] in shown
+    assert ["hot", "no"] in shown
+    assert [days[-1]["day"], "3", "2", "0", "0"] in shown
 
-    row = {"item_type": "product", "item_id": "a [b]", "views": 3, "visitors": 3}
+    row = {"item_type": "product", "item_id": "a [b]", "views": 3, "visitors": 2}
     assert json.loads(run("top", "--items", "product", "--json").stdout) == [
-        row, row | {"item_id": "c", "views": 1, "visitors": 1}
+        row, row | {"item_id": "c", "views": 1, "visitors": 0}
     ]  # fmt: skip
     assert json.loads(run("top", "--items", "product", "--limit", "1", "--since", "24h", "--json").stdout) == [row]
     assert json.loads(run("top", "--items", "product", "--until", "2020-01-01", "--json").stdout) == []
-    assert ["a", "[b]", "3", "3"] in [line.split() for line in run("top", "--items", "product").stdout.splitlines()]
+    assert ["a", "[b]", "3", "2"] in [line.split() for line in run("top", "--items", "product").stdout.splitlines()]
 
 
 def test_an_item_without_views_has_none_and_a_type_that_cannot_be_is_misuse(run_sqlite: Run) -> None:

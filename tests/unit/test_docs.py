@@ -17,6 +17,7 @@ import click
 import pytest
 
 from pathhits.cli import group
+from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
 from pathhits.core.rules import REFUSALS, Rules
 from pathhits.core.statuses import REASONS
 from pathhits.hits import Sketch
@@ -145,6 +146,9 @@ CHECKS = {
         with counting(hits):
             hits.track_view("product", "iron-pan")
             assert hits.view_count("product", "iron-pan") == 1
+            stats = hits.item_stats("product", "iron-pan")
+            assert (stats.views, stats.recent_views, stats.days[-1].views, stats.partial) == (1, 1, 1, False)
+            assert hits.hot_items("product") == []
     """,
     "testing_views": "",
     "testing": "test_product_pages_are_counted_together()",
@@ -272,6 +276,8 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["sync"] >= set(SyncReport().as_dict())
     assert documented["top"] == set(PathRow.__slots__)
     assert documented["top --items"] == set(ItemRow.__slots__)
+    assert documented["top --items --hot"] == set(HotRow.__slots__)
+    assert documented["item"] >= {*ItemStats.__slots__, *ItemDay.__slots__, *ItemStats("product", "1").as_dict()}
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
     assert documented["doctor"] >= set(Finding("", "ok", "").as_dict())
     assert documented["verify"] == {

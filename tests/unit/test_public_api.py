@@ -12,6 +12,7 @@ import pathhits
 from pathhits import PathHits, Settings
 from pathhits.cli import group
 from pathhits.core.counts import Count
+from pathhits.core.itemstats import ItemStats
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import VerifyReport
 from pathhits.stats import ItemRow, PathRow, Point
@@ -56,6 +57,9 @@ CONTRACT: dict[str, dict[str, object]] = {
     "view_counts": {"item_type": "required", "ids": "required"},
     "stored_view_count": {"item_type": "required", "item_id": "required"},
     "pending_view_count": {"item_type": "required", "item_id": "required"},
+    "item_stats": {"item_type": "required", "item_id": "required"},
+    "aitem_stats": {"item_type": "required", "item_id": "required"},
+    "hot_items": {"item_type": "required", "limit": 10},
     "top_items": {"item_type": "required", "since": None, "until": None, "limit": 10},
     "rule_stats": {},
     "flush": {"timeout": 5.0},
@@ -144,6 +148,10 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
     assert {"path", "hits", "visitors"} <= set(PathRow.__slots__)
     assert {"item_type", "item_id", "views", "visitors"} <= set(ItemRow.__slots__)
     assert {"start", "value"} <= set(Point.__slots__)
+    assert {
+        "views", "visitors", "visits", "recent_views", "average_duration", "is_hot", "days", "partial", "first_seen",
+        "last_seen", "hot_changed_at",
+    } <= set(ItemStats.__slots__)  # fmt: skip
     count = Count(40, 2)
     assert (count, count.stored, count.pending, count.partial) == (42, 40, 2, False)
     assert isinstance(count, int)
@@ -169,3 +177,5 @@ def test_a_count_that_is_not_known_in_time_waits_for_no_import(monkeypatch: pyte
     hits = PathHits(Settings())
     monkeypatch.setitem(sys.modules, "pathhits.stats", None)  # an import of it fails at once
     assert hits.hit_count("/").partial
+    monkeypatch.setitem(sys.modules, "pathhits.itemstats", None)
+    assert hits.item_stats("product", 1).partial

@@ -90,13 +90,16 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("sync_every", 10**400, "give a number of seconds"),
     ("redis_timeout", 0, "give a number above 0"),
     ("sql_timeout", 0, "give a number above 0"),
-    ("fallback_after", -1, "give 0 (never) or more"),
+    ("fallback_after", -1, "give 0 or more"),
     ("request_deadline", True, "give a number of seconds"),
     ("hot_at", 0, "give a number above 0"),
     ("hot_at", 40, "COLD_BELOW=50 is above HOT_AT=40"),
     ("cold_below", 101, "COLD_BELOW=101 is above HOT_AT=100"),
     ("cold_below", -1, "COLD_BELOW=-1"),
     ("items_every", 0, "give a number above 0"),
+    ("cache_recent_views", -1, "CACHE_RECENT_VIEWS=-1: give 0 or more"),
+    ("cache_visitors", "long", "give a number of seconds"),
+    ("cache_hot_items", -0.5, "give 0 or more"),
 ]
 
 
@@ -305,6 +308,9 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "hot_at": st.integers(50, MOST).map(str),
     "cold_below": st.integers(0, 50).map(str),
     "items_every": _seconds,
+    "cache_recent_views": _seconds | st.just("0"),
+    "cache_visitors": _seconds | st.just("0"),
+    "cache_hot_items": _seconds | st.just("0"),
     "redis_timeout": _seconds,
     "sql_timeout": _seconds,
     "fallback_after": _seconds,

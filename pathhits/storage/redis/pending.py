@@ -52,6 +52,14 @@ class Pending:
     counts: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PendingHours:
+    """What one live generation holds of some counters by UTC hour, in the order they were asked for."""
+
+    generation: str
+    hours: dict[int, tuple[int, ...]]
+
+
 class NotAGeneration(Exception):
     """The key of a generation holds something that is none; the message names it."""
 
@@ -73,6 +81,7 @@ class PendingStore:
         self._add = script(client, "add")
         self._seal = script(client, "seal")
         self._snapshot = script(client, "snapshot")
+        self._hours = script(client, "hours")
         self._count_visitors = script(client, "count_visitors")
         self._release = script(client, "release")
 
@@ -180,6 +189,19 @@ class PendingStore:
         return [
             Pending(_text(identity), tuple(int(n) for n in sums))
             for identity, sums in zip(answer[::2], answer[1::2], strict=True)
+        ]
+
+    def by_hour(self, counters: Sequence[tuple[str, str]]) -> list[PendingHours]:
+        """What every live generation holds of each ``(counter, subject)`` by hour, at one moment, without a scan."""
+        names = [f"{counter}:{subject}" for counter, subject in counters]
+        answer = self._hours(keys=[self.keys.open(), self.keys.sealed()], args=[self.keys.generation(""), *names])
+        width = len(names) + 1
+        return [
+            PendingHours(
+                _text(identity),
+                {int(rows[at]): tuple(map(int, rows[at + 1 : at + width])) for at in range(0, len(rows), width)},
+            )
+            for identity, rows in zip(answer[::2], answer[1::2], strict=True)
         ]
 
     def visitors(self, sketches: Sequence[Sketch]) -> dict[Sketch, int]:

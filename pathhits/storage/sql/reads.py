@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pathhits.core import labels
 from pathhits.hits import DROPS, HITS, VIEWS
 from pathhits.storage.sql import tables
+from pathhits.storage.sql.itemreads import HotItem, StoredItem, Wanted, hot_query, item_of, item_query
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 from pathhits.storage.sql.transactions import explained
 
@@ -147,6 +148,14 @@ class Reads:
             queries.append(each.where(family.key.in_(keys)))
         found = (union_all(*queries) if len(queries) > 1 else queries[0]).subquery()
         return self._stored(select(found.c.name, found.c.amount), generations, String())
+
+    def item(self, wanted: Wanted, generations: Sequence[str] = ()) -> StoredItem:
+        """All that is stored of one item, and which of the generations that includes."""
+        return item_of(self._rows(item_query(wanted, generations)), wanted)
+
+    def hot_items(self, item_type: str, limit: int) -> list[HotItem]:
+        """The hot items of a type, those with the most recent views first."""
+        return [HotItem(*row) for row in self._rows(hot_query(item_type, limit))]
 
     def totals(self) -> dict[str, int]:
         """The sums that must agree: of the counters, the hours, the days, the site and the ledger."""

@@ -1,0 +1,203 @@
+"""What is known of one item, stored + pending, and which items are hot; what may be asked often is remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import redis
+
+from pathhits.core.counts import Count
+from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
+from pathhits.core.remembered import Remembered
+from pathhits.core.rules import subject
+from pathhits.hits import VIEWS
+from pathhits.settings import Settings
+from pathhits.storage.redis.hot import CHANGING
+from pathhits.storage.redis.pending import PendingHours
+from pathhits.storage.sql.itemreads import Day, HotItem, ItemVersion, StoredItem, Wanted
+
+#: UTC days of an item that are shown, today among them.
+DAYS_SHOWN = 7
+#: Items, and lists of hot items, that a process remembers.
+ITEMS_REMEMBERED = 1_000
+LISTS_REMEMBERED = 100
+#: Counters of an item that have a pending part, in the order of `_Pending`.
+COUNTERS = (VIEWS, "visits", "seconds", "timed")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PendingItems(Protocol):
+    """What is in Redis; may raise `redis.RedisError`."""
+
+    def by_hour(self, counters: Sequence[tuple[str, str]]) -> list[PendingHours]: ...
+
+
+class StoredItems(Protocol):
+    """What is in SQL; may raise `StoreUnavailable` or `NotMigrated`."""
+
+    def item(self, wanted: Wanted, generations: Sequence[str]) -> StoredItem: ...
+
+    def hot_items(self, item_type: str, limit: int) -> list[HotItem]: ...
+
+
+class ItemReads:
+    """Questions about items; each may raise `StoreUnavailable`, and `NotMigrated` before the first migration.
+
+    What costs more than a look-up is remembered in the process, recent views and days for as long as the settings say.
+    It is dropped at once when the item changes, whoever changes it: what is remembered belongs to the item's sums, and
+    the one statement that reads them leaves out only what has the same. The hot items belong to a version in Redis,
+    which the items job changes.
+    """
+
+    def __init__(
+        self,
+        pending: PendingItems,
+        stored: StoredItems,
+        hot_version: Callable[[], str],
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._pending = pending
+        self._stored = stored
+        self._hot_version = hot_version
+        self._clock = clock
+        self._fresh_ms = round(settings.cache_recent_views * 1000)
+        self._recent: Remembered[str, tuple[ItemVersion, int]] = Remembered(
+            settings.cache_recent_views, ITEMS_REMEMBERED, clock
+        )
+        self._days: Remembered[str, tuple[ItemVersion, tuple[Day, ...]]] = Remembered(
+            settings.cache_visitors, ITEMS_REMEMBERED, clock
+        )
+        self._hot: Remembered[tuple[str, int], tuple[str, list[HotRow]]] = Remembered(
+            settings.cache_hot_items, LISTS_REMEMBERED, clock
+        )
+
+    def item_stats(self, item_type: str, item_id: object) -> ItemStats:
+        """All that is known of an item, in one Redis call and one SQL statement.
+
+        While Redis is away it is what SQL has, and ``partial``.
+        """
+        item, now = subject(item_type, item_id), self._clock()
+        try:
+            live = self._pending.by_hour([(counter, item) for counter in COUNTERS])
+            partial = False
+        except redis.RedisError:
+            live, partial = [], True
+        stored, recent, days = self._stored_item(item, now, [one.generation for one in live])
+        waiting = _Pending.of([one for one in live if one.generation not in stored.applied])
+        views, _, visits, seconds, timed = stored.version
+        return ItemStats(
+            item_type,
+            str(item_id),
+            Count(views, waiting.views, partial=partial),
+            stored.version.visitors,
+            max(visits + waiting.visits, 0),
+            recent + waiting.views,
+            _average(seconds + waiting.seconds, timed + waiting.timed),
+            stored.is_hot,
+            _days_shown(days, waiting, now),
+            _moment(stored.first_seen),
+            _moment(stored.last_seen),
+            _moment(stored.hot_changed_at),
+            partial,
+        )
+
+    def _stored_item(
+        self, item: str, now: float, generations: Sequence[str]
+    ) -> tuple[StoredItem, int, tuple[Day, ...]]:
+        """What SQL has of the item, its recent views and its days, read or remembered."""
+        recent, days = self._recent.get(item), self._days.get(item)
+        now_ms = round(now * 1000)
+        wanted = Wanted(
+            item,
+            now_ms,
+            int(now // 86_400) - DAYS_SHOWN + 1,
+            # Nothing is fresh enough for one who wants nothing remembered.
+            now_ms - self._fresh_ms if self._fresh_ms else now_ms + 86_400_000,
+            recent[0] if recent else None,
+            days[0] if days else None,
+        )
+        found = self._stored.item(wanted, generations)
+        if found.recent_views is not None:
+            recent = found.version, found.recent_views
+            self._recent.put(item, recent)
+        if found.days is not None:
+            days = found.version, found.days
+            self._days.put(item, days)
+        return found, recent[1] if recent else 0, days[1] if days else ()
+
+    def hot_items(self, item_type: str, limit: int = 10) -> list[HotRow]:
+        """The hot items of a type, those with the most recent views first."""
+        if limit < 1:
+            return []
+        try:
+            version = self._hot_version()
+        except redis.RedisError:
+            version = CHANGING
+        known = self._hot.get((item_type, limit))
+        if known is not None and known[0] == version != CHANGING:
+            return list(known[1])
+        rows = [_hot_row(item_type, row) for row in self._stored.hot_items(item_type, limit)]
+        if version != CHANGING:
+            self._hot.put((item_type, limit), (version, rows))
+        return list(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """What waits in Redis for one item, in all and by UTC day."""
+
+    views: int
+    visits: int
+    seconds: int
+    timed: int
+    days: dict[int, list[int]]
+
+    @classmethod
+    def of(cls, live: Sequence[PendingHours]) -> _Pending:
+        days: dict[int, list[int]] = {}
+        for one in live:
+            for hour, counts in one.hours.items():
+                sums = days.setdefault(hour // 24, [0] * len(COUNTERS))
+                for place, n in enumerate(counts):
+                    sums[place] += n
+        views, visits, seconds, timed = (sum(sums[place] for sums in days.values()) for place in range(len(COUNTERS)))
+        return cls(views, visits, seconds, timed, days)
+
+
+def _days_shown(days: Sequence[Day], waiting: _Pending, now: float) -> tuple[ItemDay, ...]:
+    today = int(now // 86_400)
+    stored = {one.day: one for one in days}
+    shown = []
+    for day in range(today - DAYS_SHOWN + 1, today + 1):
+        had = stored.get(day, Day(day, 0, 0, 0, 0, 0))
+        views, visits, seconds, _ = waiting.days.get(day, (0, 0, 0, 0))
+        shown.append(
+            ItemDay(
+                (_EPOCH + timedelta(days=day)).date(),
+                had.views + views,
+                had.visitors,
+                # A correction may be stored before what it corrects.
+                max(had.visits + visits, 0),
+                max(had.seconds + seconds, 0),
+            )
+        )
+    return tuple(shown)
+
+
+def _average(seconds: int, timed: int) -> float | None:
+    return max(seconds, 0) / timed if timed > 0 else None
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def _hot_row(item_type: str, row: HotItem) -> HotRow:
+    item_id = row.item.partition(":")[2]
+    return HotRow(item_type, item_id, row.recent_views, row.views, row.visitors, _moment(row.hot_changed_at))

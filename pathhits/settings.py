@@ -96,7 +96,9 @@ class Settings:
     fallback_after: float = setting(
         60.0, "s", "How long Redis refuses before a process counts into SQL itself; 0: it never does."
     )
-    sync_every: float = setting(30.0, "s", "How often the clock moves the counts from Redis into SQL.")
+    sync_every: float = setting(
+        30.0, "s", "How often the clock moves the counts from Redis into SQL; while events wait, at once."
+    )
     request_deadline: float = setting(0.05, "s", "How long a read inside a request may take before it answers without.")
 
     hot_at: int = setting(100, "views", "Recent views at which an item becomes hot.")

@@ -14,7 +14,7 @@ import secrets
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import cast
 
@@ -86,6 +86,7 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
     """An rq-scheduler for one namespace and one table of jobs; `run` blocks until it is asked to stop.
 
     ``connection`` must be a client with a timeout that does not repeat commands (`storage.redis.client.connect`).
+    ``events_wait`` says whether early jobs are to run now; it may raise `redis.RedisError`.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
         *,
         interval: float = INTERVAL,
         lock_ttl: float | None = None,
+        events_wait: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(queue_name=settings.namespace, connection=connection, interval=interval)
         self.table = {job.job_id(settings.namespace): job for job in table}
@@ -105,6 +107,7 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
         self.scheduled_jobs_key = self.keys.schedule()
         self.redis_scheduler_namespace_prefix = f"{{{settings.namespace}}}:clock:instance:"
         self.lock_ttl = CLOCK_LOCK_TTL if lock_ttl is None else lock_ttl
+        self.events_wait = events_wait
         self.token = secrets.token_hex(16)
         self.complain = Complaints(log)
         self.queue = Queue(settings.namespace, connection=connection, serializer=JSONSerializer)
@@ -145,6 +148,8 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
     def enqueue_jobs(self) -> dict[str, str]:
         """Compare the whole table with Redis and act on it: what was found, by job id; one bad job hides no other."""
         found = {}
+        with self._apart("events"):
+            self.hasten()
         for id in self.table:
             with self._apart(id):
                 found[id] = self.enqueue_job(id)
@@ -153,6 +158,19 @@ class Clock(Scheduler):  # type: ignore[misc]  # rq_scheduler publishes no types
         with self._apart("retries"):
             self.enqueue_retries()
         return found
+
+    def hasten(self) -> None:
+        """Move early jobs forward to this moment when events wait; one that is queued or runs is left as it is."""
+        early = [id for id, job in self.table.items() if job.early]
+        try:
+            wanted = bool(early) and self.events_wait()
+        except redis.RedisError as error:  # of the counts, which may be another than the queue's
+            self.complain("waiting", "clock: cannot see whether events wait: %s: %s", type(error).__name__, error)
+            return
+        if wanted:
+            seconds, microseconds = cast("tuple[int, int]", self.connection.time())
+            moment = seconds + microseconds / 1_000_000
+            self.connection.zadd(self.scheduled_jobs_key, dict.fromkeys(early, moment), xx=True, lt=True)
 
     def enqueue_job(self, job: str) -> str:
         """Put the job of that id into its queue if its time has come; says what was found."""

@@ -20,6 +20,7 @@ class ScheduledJob:
     """One line of the table: ``task`` runs at every multiple of ``period(settings)`` seconds since 1970, UTC.
 
     A period of an hour is thus the full hour, and one of a day is midnight UTC. ``timeout`` (s) ends a run that hangs.
+    An ``early`` job does not wait for its time while events wait.
     """
 
     id: str
@@ -27,6 +28,7 @@ class ScheduledJob:
     period: Callable[[Settings], float]
     description: str
     timeout: int = 900
+    early: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z_]+", self.id):
@@ -46,6 +48,7 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         task="pathhits.tasks.sync",
         period=lambda settings: settings.sync_every,
         description="moves the counts from Redis into SQL",
+        early=True,
     ),
     ScheduledJob(
         id="items",

@@ -47,6 +47,8 @@ from pathhits.jobs.schedule import SCHEDULE, ScheduledJob
 from pathhits.logs import Complaints
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect, explain
+from pathhits.storage.redis.keys import Keys
+from pathhits.storage.redis.pending import PendingStore
 
 log = logging.getLogger("pathhits.worker")
 
@@ -250,7 +252,9 @@ def run_clock(settings: Settings, table: Iterable[ScheduledJob] = SCHEDULE, *, i
     """Follow the schedule until SIGTERM or SIGINT; returns the exit code, 0."""
     stop = Stop()
     connection = connect(queue_url(settings), timeout=settings.redis_timeout, verify=settings.redis_tls_verify)
-    Clock(table, settings, connection, interval=interval).run(stop)
+    counts = connect(settings.redis_url, timeout=settings.redis_timeout, verify=settings.redis_tls_verify)
+    events_wait = PendingStore(counts, Keys(settings.namespace)).events_wait
+    Clock(table, settings, connection, interval=interval, events_wait=events_wait).run(stop)
     return 0
 
 

@@ -11,9 +11,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 import redis
@@ -22,12 +23,14 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from pathhits.core.backoff import back_off
+from pathhits.hits import Batch
 from pathhits.jobs import clock as clock_module
 from pathhits.jobs.clock import FIRST_PAUSE, LONGEST_PAUSE, Clock, clock_alive
 from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
-from pathhits.storage.redis.keys import CLOCK_SEEN_TTL, ClockKeys
+from pathhits.storage.redis.keys import CLOCK_SEEN_TTL, ClockKeys, Keys
+from pathhits.storage.redis.pending import OVERDUE, PendingStore
 from tests.integration.jobs.counting import MODULE, NAMESPACE, environment, id_of, table
 from tests.servers.base import Server
 from tests.servers.processes import Process, wait_until
@@ -49,7 +52,7 @@ def connection(redis_url: str) -> Iterator[redis.Redis]:
 
 
 def make_clock(
-    connection: redis.Redis, periods: dict[str, float], namespace: str = NAMESPACE, **options: float
+    connection: redis.Redis, periods: dict[str, float], namespace: str = NAMESPACE, **options: Any
 ) -> Clock:
     return Clock(table(periods), Settings(namespace=namespace), connection, **options)
 
@@ -93,6 +96,61 @@ class Taker:
 
 
 # One pass.
+
+
+class Early:
+    """A clock with one job that takes in events, and the store in which they wait."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self.store = PendingStore(connection, Keys(NAMESPACE))
+        self.sequence = 0
+        (line,) = table({"quick": LONG})
+        self.clock = Clock(
+            [replace(line, early=True), *table({"slow": LONG})],
+            Settings(namespace=NAMESPACE),
+            connection,
+            events_wait=self.store.events_wait,
+        )
+
+    def happen(self) -> None:
+        """An event comes to wait."""
+        self.sequence += 1
+        self.store.add(Batch("client", self.sequence, f"g{self.sequence}", {}, {}, (), ("{}",)), "")
+
+
+def test_while_events_wait_an_early_job_does_not_wait_for_its_time_and_is_queued_once(connection: redis.Redis) -> None:
+    early = Early(connection)
+    assert early.clock.tick()[QUICK] == early.clock.tick()[QUICK] == "early"
+    early.happen()
+    assert early.clock.tick() == {QUICK: "queued", id_of("slow"): "early"}
+    assert [early.clock.tick()[QUICK] for _ in range(3)] == ["waiting"] * 3
+    assert queue(connection).job_ids == [QUICK]
+    connection.delete(queue(connection).key)  # a worker took it, and all is in SQL
+    for generation in early.store.seal():
+        early.store.settle(generation)
+    assert early.clock.tick()[QUICK] == "early"
+    assert (connection.zscore(KEYS.schedule(), QUICK) or 0) % LONG == 0
+
+
+def test_events_that_sql_cannot_take_in_do_not_hasten_anything(connection: redis.Redis) -> None:
+    early = Early(connection)
+    early.clock.tick()
+    early.happen()
+    early.store.seal()
+    early.happen()
+    connection.zadd(early.store.keys.sealed(), {"g1": time.time() - OVERDUE - 1})
+    assert early.clock.tick()[QUICK] == "early"
+
+
+def test_counts_that_cannot_be_looked_at_hold_up_no_job(
+    connection: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    early = Early(connection)
+    with connect("redis://127.0.0.1:1/0", timeout=0.2) as away:
+        early.clock.events_wait = PendingStore(away, Keys(NAMESPACE)).events_wait
+        due_now(connection)
+        assert early.clock.tick()[QUICK] == "queued"
+    assert "cannot see whether events wait" in caplog.text
 
 
 def test_a_new_job_waits_for_the_next_point_of_its_grid(connection: redis.Redis) -> None:

@@ -1,0 +1,50 @@
+"""A view is in the event log seconds after it happened, however rarely counts are moved into SQL otherwise."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from pathhits import PathHits
+from pathhits.storage.sql import tables
+from tests.faults.writer import BROWSER
+from tests.servers.processes import Process, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEWS = 7
+
+pytestmark = pytest.mark.slow  # a real clock and a real worker, at their own pace
+
+
+def test_a_view_is_in_sql_long_before_the_next_regular_sync(
+    redis_url: str, database_url: str, start_process: Callable[..., Process]
+) -> None:
+    env = {**os.environ, "REDIS_URL": redis_url, "DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)}
+    env |= {"PATHHITS_SYNC_EVERY": "86400", "PATHHITS_NAMESPACE": "latency"}
+    hits = PathHits(redis_url=redis_url, database_url=database_url, namespace="latency", request_deadline=20.0)
+    hits.migrate()
+    hits.register_item("product")
+    for part in ("worker", "clock"):
+        start_process([sys.executable, "-m", "pathhits", part], env=env, cwd=ROOT)
+
+    def logged() -> int:
+        with hits.engine.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(tables.events)).scalar_one())
+
+    waits = []
+    for number in range(1, VIEWS + 1):
+        assert hits.track_view("product", number, ip="203.0.113.7", user_agent=BROWSER)
+        began = time.monotonic()
+        wait_until(lambda n=number: logged() >= n, 60.0, f"view {number} is in SQL")  # type: ignore[misc]  # mypy reads no defaults
+        waits.append(time.monotonic() - began)
+        time.sleep(0.37)  # so that views fall differently between the passes of flusher and clock
+    print(f"\nfrom view to row: median {statistics.median(waits):.2f} s, longest {max(waits):.2f} s")
+    assert logged() == VIEWS
+    hits.close()

@@ -16,10 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy import distinct, func, select
+
 from pathhits import PathHits
 from pathhits.errors import StoreUnavailable
+from pathhits.storage.sql import tables
 from tests.faults.syncer import STEPS, Slot, slots
 from tests.faults.truth import LABELS, Truth
+from tests.faults.writer import ITEM_TYPE
 from tests.servers.processes import Process, wait_until
 
 FLUSH_INTERVAL = 0.03
@@ -116,6 +120,7 @@ class Scene:
         wait_until(lambda: self._settled(), 60.0, "everything is in SQL")
         self.reader.stop()
         check(self.hits, self.truths)
+        check_events(self.hits, {f"{ITEM_TYPE}:{label}": sum(one[label] for one in self.truths) for label in LABELS})
         self.reader.check()
         return {
             "sent": sum(report["sent"] for report in reports),
@@ -203,6 +208,24 @@ def check(hits: PathHits, truths: list[Truth]) -> None:
     assert report.ok, report
     assert report.dead_letters == 0
     assert not hits.pending.live()
+
+
+def check_events(hits: PathHits, views: Mapping[str, int]) -> None:
+    """Compare the event log, and all that is counted out of it, to the number of views of each item."""
+    events, items, days = tables.events.c, tables.items.c, tables.item_days.c
+    logged = select(items.item, func.count(), func.count(distinct(events.visitor))).join_from(
+        tables.events, tables.items, events.item_id == items.id
+    )
+    daily = select(items.item, func.sum(days.views), func.sum(days.visitors)).join_from(
+        tables.item_days, tables.items, days.item_id == items.id
+    )
+    with hits.engine.connect() as connection:
+        log = {item: (n, visitors) for item, n, visitors in connection.execute(logged.group_by(items.item))}
+        sums = {row.item: (row.view_count, row.visitors) for row in connection.execute(select(tables.items))}
+        by_day = {item: (int(n), int(visitors)) for item, n, visitors in connection.execute(daily.group_by(items.item))}
+    assert {item: n for item, (n, _) in log.items()} == {item: n for item, n in views.items() if n}
+    # The salt period is a day: so is a visitor, and the sums of both are the same.
+    assert sums == log == by_day
 
 
 @contextlib.contextmanager

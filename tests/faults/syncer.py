@@ -90,11 +90,12 @@ def nursery(paths: list[Path]) -> None:
 
 
 def points() -> None:
-    """Die at each of `POINTS`, three hits at a time; print those where a process really died."""
+    """Die at each of `POINTS`, three hits and three views at a time; print those where a process really died."""
     for point in POINTS:
-        hits = PathHits()
-        for _ in range(3):
+        hits = PathHits(request_deadline=20.0)
+        for number in range(3):
             hits.track_hit(point)
+            assert hits.track_view("point", point, ip=f"203.0.113.{number}", user_agent="Firefox")
         assert hits.flush(10.0)
         hits.close()
         _, status = os.waitpid(_fork(partial(_die_at, point)), 0)

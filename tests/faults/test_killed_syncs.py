@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.scene import Scene, observer, said
+from tests.faults.scene import Scene, check_events, observer, said
 from tests.faults.syncer import POINTS
 from tests.servers.processes import Process
 
@@ -57,6 +57,7 @@ def test_a_sync_may_die_before_and_after_every_step(
     hits.sync(force=True)
     assert died == list(POINTS), process.output()
     assert {label: count.stored for label, count in hits.hit_counts(POINTS).items()} == dict.fromkeys(POINTS, 3)
+    check_events(hits, {f"point:{point}": 3 for point in POINTS})
     assert hits.verify().ok
     assert hits.pending.live() == []
     hits.close()

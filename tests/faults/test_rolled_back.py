@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
-from pathhits import PathHits
+from pathhits import PathHits, Rules
+from pathhits.capture.buffer import Seen
+from pathhits.capture.recorder import Entry
 from pathhits.hits import Batch
 from pathhits.storage.redis.pending import Added
+from pathhits.storage.sql import tables
 from tests.faults.scene import observer, said
 from tests.servers.processes import wait_until
 from tests.servers.proxy import Fault, FaultProxy
@@ -22,7 +27,12 @@ Start = Callable[[Callable[[], RedisServer]], RedisServer]
 
 
 class App:
-    """An app whose every hit has a label of its own, so that each one lost or doubled can be named."""
+    """An app whose every hit has a label of its own, so that each one lost or doubled can be named; with each, a view.
+
+    Without ``with_views`` it makes hits alone.
+    """
+
+    with_views = True
 
     def __init__(self, redis_url: str, database_url: str) -> None:
         self.hits = PathHits(
@@ -47,6 +57,9 @@ class App:
         self.made += number
         for label in sorted(labels):
             self.hits.track_hit(label)
+            if self.with_views:
+                nobody = Entry(time.time(), "", None, None, None, "", "", "", None, True)
+                self.hits.buffer.see(Seen(nobody, f"thing:{label}", Rules.none().limits, "", None, None))
         return labels
 
     def counts(self) -> dict[str, int]:
@@ -70,6 +83,14 @@ class App:
         assert self.counts() == expected
         report = self.hits.verify()
         assert report.ok, report
+        assert self.logged() == Counter(counted if self.with_views else ())
+
+    def logged(self) -> Counter[str]:
+        """How often each hit's view is in the event log."""
+        events, items = tables.events.c, tables.items.c
+        query = select(items.item).join_from(tables.events, tables.items, events.item_id == items.id)
+        with self.hits.engine.connect() as connection:
+            return Counter(item.partition(":")[2] for item in connection.scalars(query))
 
 
 @pytest.fixture
@@ -279,6 +300,7 @@ def test_a_rollback_between_two_batches_of_one_flush_keeps_requests_equal_to_hit
     """One flush of 900 labels is four script calls; the snapshot is from after some of them."""
     server = own_server(RedisServer)
     app = start_app(server.url)
+    app.with_views = False
     snapshots: list[Path] = []
     add = app.hits.pending.add
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from pathhits import PathHits
+from pathhits.capture.exchange import current
 from tests.faults.truth import LABELS, Truth
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
@@ -24,12 +25,23 @@ BURST, PAUSE = 8, 0.005
 #: One request in so many is a bot's.
 BOT_EVERY = 9
 LAST_FLUSH = 60.0
+#: Every page is an item of this type: each of its hits is a view, and so an event.
+ITEM_TYPE = "page"
+ROUTE = "/page/<path>"
 
 
 def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """The app: one short page for every path."""
     start_response("200 OK", [("Content-Type", "text/html")])
     return [b"hello"]
+
+
+def shop(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """`page`, of which each is an item: what an adapter does for a route that has one."""
+    exchange = current.get()
+    assert exchange is not None
+    exchange.pattern, exchange.params = ROUTE, {"path": environ["PATH_INFO"]}
+    return page(environ, start_response)
 
 
 def request(app: WSGIApplication, path: str, agent: str, peer: str, **extra: str) -> bytes:
@@ -61,8 +73,9 @@ def serve(app: WSGIApplication, truth: Truth, rng: random.Random) -> None:
 def main(path: Path) -> None:
     """Serve until told to stop, then flush."""
     truth = Truth(path)
-    hits = PathHits()
-    app = hits.wsgi(page)
+    hits = PathHits(route_label="path")
+    hits.register_item(ITEM_TYPE, route=ROUTE, id="path")
+    app = hits.wsgi(shop)
     rng = random.Random(0)
     print("ready", flush=True)
     while not truth["stop"]:

@@ -51,9 +51,7 @@ def connection(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def make_clock(
-    connection: redis.Redis, periods: dict[str, float], namespace: str = NAMESPACE, **options: Any
-) -> Clock:
+def make_clock(connection: redis.Redis, periods: dict[str, float], namespace: str = NAMESPACE, **options: Any) -> Clock:
     return Clock(table(periods), Settings(namespace=namespace), connection, **options)
 
 

@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,10 +16,11 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy import MetaData, Table, inspect, select
 
-from pathhits import PathHits
+from pathhits import PathHits, Rules
 from pathhits.core.visitors import salt_period
 from pathhits.storage.redis.client import connect
-from tests.faults.writer import page, request
+from pathhits.storage.sql import tables
+from tests.faults.writer import ITEM_TYPE, ROUTE, page, request, shop
 from tests.servers.processes import Process
 
 PEERS = (
@@ -78,13 +79,13 @@ def everything_in_sql(hits: PathHits) -> Iterator[tuple[str, bytes]]:
                 yield from ((name, value if isinstance(value, bytes) else str(value).encode()) for value in row)
 
 
-def found(where: str, values: Iterator[tuple[str, bytes]]) -> tuple[int, list[str]]:
+def found(where: str, values: Iterator[tuple[str, bytes]], sought: Sequence[str] = SOUGHT) -> tuple[int, list[str]]:
     """How many values were looked through, and what of the sought is in them."""
     number, problems = 0, []
     for name, value in values:
         number += 1
         text = value.decode("latin-1").lower()
-        problems += [f"{where} {name}: {word}" for word in SOUGHT if word.lower() in text]
+        problems += [f"{where} {name}: {word}" for word in sought if word.lower() in text]
         problems += [f"{where} {name}: {word.hex()}" for word in SOUGHT_BYTES if word in value or word.hex() in text]
     return number, problems
 
@@ -156,6 +157,40 @@ def test_no_address_and_no_agent_is_anywhere_after_a_run(
     assert hits.total("requests") == made, "the run was not counted: nothing was proven"
     assert hits.hit_count("/wsgi").stored == hits.hit_count("/asgi").stored == made // 4
     assert hits.top_paths()[0].visitors > 1, "no visitor was hashed: nothing was proven"
+    hits.close()
+
+
+def test_the_event_log_has_agents_and_hosts_of_referrers_and_no_address(
+    redis_url: str, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hits = PathHits(
+        redis_url=redis_url, database_url=sqlite_url, flush_interval=3600, route_label="path", request_deadline=60
+    )
+    hits.migrate()
+    hits.register_item(ITEM_TYPE, route=ROUTE, id="path", rules=Rules.strict())
+    app, made = hits.wsgi(shop), 0
+    for peer in PEERS:
+        for opted_out in ({}, {"HTTP_SEC_GPC": "1"}):
+            for referrer in (f"http://{peer}/", f"https://{peer}:80/?from={peer}", f"https://host.example/{peer}"):
+                made += 1
+                request(app, f"/page/{made}", AGENT, peer, HTTP_REFERER=referrer, **opted_out)
+        assert hits.track_view("thing", made, ip=peer, user_agent=AGENT, user_id="anna@example.org")
+        made += 1
+    assert hits.flush(30.0)
+    addresses = (*SOUGHT[:6], "anna@")
+    problems: list[str] = []
+    with connect(redis_url, timeout=10.0) as client:
+        problems += found("Redis", everything_in_redis(client), addresses)[1]
+    assert hits.sync().events == made
+    looked, some = found("SQL", everything_in_sql(hits), addresses)
+    problems += some + found("the log", (("line", line.encode()) for line in caplog.text.splitlines()), addresses)[1]
+    assert not problems
+    assert looked > 100
+    with hits.engine.connect() as connection:
+        c = tables.events.c
+        kept = [tuple(row) for row in connection.execute(select(c.user_agent, c.referrer).distinct())]
+    assert sorted(kept) == [("", ""), (AGENT, ""), (AGENT, "host.example")]
     hits.close()
 
 

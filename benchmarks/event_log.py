@@ -1,0 +1,159 @@
+"""What the next 1,000 events cost on an empty log and on one of a million, and whether the sums equal a recount.
+
+    python -m benchmarks.event_log [--events 1000000] [--items 10000] [--rounds 9] [--only postgresql,sqlite,mariadb]
+
+Views of many items by many visitors over three days go through the ledger, 20,000 a generation, as a sync takes them.
+Before and after, rounds of 1,000 more are timed, each a generation of its own. Then all sums are compared with what
+plain Python makes of the same events. On PostgreSQL the plan of the look-up for visitors is printed as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+
+from sqlalchemy import Engine, func, select
+
+from pathhits.events import Logged, new_id, viewed
+from pathhits.storage.sql import migrate, tables
+from pathhits.storage.sql.dialects import look_up_statement, make_engine
+from pathhits.storage.sql.ledger import Contents, Ledger
+from pathhits.storage.sql.log import DAY, QUESTIONS
+from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgres import PostgresServer
+
+DATABASES = ("postgresql", "sqlite", "mariadb")
+GENERATION = 20_000
+MORE = 1_000
+#: 2026-03-28 00:00 UTC, in milliseconds, and the days that events are spread over.
+FIRST = 1_774_656_000_000
+DAYS = 3
+#: Visitors of a day for each item there is.
+VISITORS = 20
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
+
+_generations = count()
+
+
+def main() -> None:
+    """Print medians for each database, and fail when a sum is not that of the recount."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", default=",".join(DATABASES))
+    options = parser.parse_args()
+    for name in options.only.split(","):
+        with database(name) as engine:
+            measure(name, engine, options.events, options.items, options.rounds)
+
+
+@contextmanager
+def database(name: str) -> Iterator[Engine]:
+    """An engine on a migrated database that is gone afterwards."""
+    if name == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield migrated(f"sqlite:///{folder}/log.db")
+        return
+    server = PostgresServer() if name == "postgresql" else MariaDBServer()
+    with server, server.database() as url:
+        engine = migrated(url)
+        yield engine
+        engine.dispose()
+
+
+def migrated(url: str) -> Engine:
+    """An engine with our tables."""
+    engine = make_engine(url)
+    migrate.upgrade(engine)
+    return engine
+
+
+def measure(name: str, engine: Engine, number: int, items: int, rounds: int) -> None:
+    """Time rounds of 1,000 events before and after ``number`` of them, then compare."""
+    rng = random.Random(1)
+    ledger, events = Ledger(engine), list[Logged]()
+    before = [timed(ledger, some_views(rng, MORE, items, events)) for _ in range(rounds)]
+    began = time.perf_counter()
+    for _ in range(number // GENERATION):
+        timed(ledger, some_views(rng, GENERATION, items, events))
+    rate = number / (time.perf_counter() - began)
+    after = [timed(ledger, some_views(rng, MORE, items, events)) for _ in range(rounds)]
+    print(
+        f"{name:11} 1,000 events: {1000 * statistics.median(before):6.1f} ms on an empty log, "
+        f"{1000 * statistics.median(after):6.1f} ms on {len(events):,} ({rate:,.0f} events/s on the way)",
+        flush=True,
+    )
+    if name == "postgresql":
+        explain(engine, events)
+    wrong = list(differences(engine, events))
+    assert not wrong, wrong[:5]
+    print(f"{name:11} views and visitors of {items:,} items equal a recount of {len(events):,} events", flush=True)
+
+
+def some_views(rng: random.Random, number: int, items: int, events: list[Logged]) -> Contents:
+    """A generation of new views, which are added to ``events``; a visitor's hash holds for one day."""
+    new = []
+    for _ in range(number):
+        day = rng.randrange(DAYS)
+        moment = FIRST + day * DAY + rng.randrange(DAY)
+        item = f"product:{int(items * rng.random() ** 2)}"  # some are viewed more than others
+        visitor = hash((day, rng.randrange(items * VISITORS))) or 1
+        new.append(Logged(new_id(moment), viewed("product"), item, visitor, "", AGENT, "shop.example", "", moment))
+    events += new
+    views: dict[str, dict[int, int]] = {}
+    for event in new:
+        hours = views.setdefault(event.item, {})
+        hours[event.moment // 3_600_000] = hours.get(event.moment // 3_600_000, 0) + 1
+    return Contents(f"g{next(_generations)}", items=views, events=new)
+
+
+def timed(ledger: Ledger, contents: Contents) -> float:
+    """Seconds that one transaction takes."""
+    started = time.perf_counter()
+    assert ledger.apply(contents, {}).events == len(contents.events)
+    return time.perf_counter() - started
+
+
+def differences(engine: Engine, events: Sequence[Logged]) -> Iterator[tuple[str, object, object]]:
+    """Sums of SQL that are not those of the events: what they are of, in SQL, and by the recount."""
+    views = Counter(event.item for event in events)
+    daily = {(event.item, event.visitor, event.moment // DAY) for event in events}
+    visitors = Counter(item for item, _ in {(item, visitor) for item, visitor, _ in daily})
+    by_day = Counter((item, day) for item, _, day in daily)
+    with engine.connect() as connection:
+        c, days = tables.items.c, tables.item_days.c
+        yield from differing("events", connection.scalar(select(func.count()).select_from(tables.events)), len(events))
+        for item, n, seen in connection.execute(select(c.item, c.view_count, c.visitors)):
+            yield from differing(item, (n, seen), (views.pop(item, 0), visitors.pop(item, 0)))
+        query = select(c.item, days.day, days.visitors).join_from(tables.item_days, tables.items, days.item_id == c.id)
+        for item, day, seen in connection.execute(query):
+            yield from differing(f"{item} on day {day}", seen, by_day.pop((item, day), 0))
+    yield from differing("what SQL lacks", 0, sum(views.values()) + sum(by_day.values()))
+
+
+def differing(what: str, found: object, expected: object) -> Iterable[tuple[str, object, object]]:
+    """The three as one difference, or none."""
+    return [] if found == expected else [(what, found, expected)]
+
+
+def explain(engine: Engine, events: Sequence[Logged]) -> None:
+    """Print how PostgreSQL looks up 1,000 visitors of items."""
+    with engine.connect() as connection:
+        ids = dict(connection.execute(select(tables.items.c.item, tables.items.c.id)).all())
+        some = [(ids[event.item], event.visitor, event.moment - event.moment % DAY) for event in events[-MORE:]]
+        arrays = tuple("{" + ",".join(map(str, column)) + "}" for column in zip(*some, strict=True))
+        statement = look_up_statement("postgresql", len(arrays), QUESTIONS)
+        plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", arrays)
+        print("\n".join(f"    {line}" for line in plan.scalars()))
+
+
+if __name__ == "__main__":
+    main()

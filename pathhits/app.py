@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -21,7 +20,7 @@ from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
-from pathhits.capture.recorder import Recorder
+from pathhits.capture.recorder import EntryReader, Recorder
 from pathhits.capture.viewing import Viewing
 from pathhits.core.counts import Count
 from pathhits.core.hotness import Thresholds, check_thresholds
@@ -30,8 +29,8 @@ from pathhits.core.remembered import Remembered
 from pathhits.core.rules import Refusal, Rules, Verdict, subject
 from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
 from pathhits.hits import ITEM_MARK
-from pathhits.middleware.asgi import AsgiApp, AsgiMiddleware
-from pathhits.middleware.wsgi import WsgiMiddleware
+from pathhits.middleware.asgi import AsgiApp, count_asgi
+from pathhits.middleware.wsgi import count_wsgi
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect, explain
 from pathhits.storage.redis.hot import HotVersion
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
     from pathhits.itemstats import ItemReads
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.items import ItemsReport
-    from pathhits.jobs.prune import PruneReport
-    from pathhits.jobs.recount import RecountReport
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats
@@ -91,7 +88,7 @@ class PathHits:
         """``app`` with every request counted; its responses are the same to the byte."""
         if not self.settings.enabled:
             return app
-        return WsgiMiddleware(app, self.recorder, self.settings.proxy_header, self.settings.opt_out_cookie)
+        return count_wsgi(app, self.recorder, self.settings.believed_header)
 
     def asgi(self, app: AsgiApp, *, has_lifespan: bool = True) -> AsgiApp:
         """``app`` with every HTTP request counted; websockets pass, the end of the lifespan flushes.
@@ -101,11 +98,10 @@ class PathHits:
         """
         if not self.settings.enabled:
             return app
-        return AsgiMiddleware(
+        return count_asgi(
             app,
             self.recorder,
-            self.settings.proxy_header,
-            self.settings.opt_out_cookie,
+            self.settings.believed_header,
             self._last_flush,
             has_lifespan=has_lifespan,
         )
@@ -216,36 +212,10 @@ class PathHits:
         return Thresholds(self.settings.hot_at, self.settings.cold_below)
 
     def verify(self) -> VerifyReport:
-        """Whether the sums in SQL agree with each other, and those of items with the log."""
+        """Whether the sums in SQL agree with each other."""
         from pathhits.jobs.verify import verify
-        from pathhits.storage.sql.recount import Recount
 
-        now = time.time_ns() // 1_000_000
-        return verify(self.reads, Recount(self.engine).first_day(now, self.settings.retention_events))
-
-    def recount(self) -> RecountReport:
-        """Rebuild from the log what it can say of items: visitors, by day and in all, and when they were seen.
-
-        Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
-        """
-        from pathhits.jobs.recount import recount
-        from pathhits.storage.sql.recount import Recount
-
-        return recount(Recount(self.engine), self.settings.retention_events)
-
-    def prune(self, now: datetime | None = None) -> PruneReport:
-        """Delete the events that are older than `Settings.retention_events`, and what the ledger no longer needs.
-
-        All counts stay. Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
-        """
-        from pathhits.jobs.prune import prune
-        from pathhits.storage.sql.retention import Retention
-
-        moment = None if now is None else round(now.timestamp() * 1000)
-        try:
-            return prune(Retention(self.engine), self.pending.live, self.settings.retention_events, moment)
-        except RedisError as error:
-            raise StoreUnavailable(explain(error, self.settings.redis_url)) from error
+        return verify(self.reads)
 
     def doctor(self) -> list[Finding]:
         """What is wrong with Redis, SQL, queue and settings, and what to do about it."""
@@ -386,9 +356,14 @@ class PathHits:
     def buffer(self) -> Buffer:
         """The buffer of this process; flushed when the process ends."""
         salts = SaltStore(self.redis, self.keys)
-        buffer = Buffer(self.settings, self.pending, salts, self.guard, self.items, self._sql_sink)
+        buffer = Buffer(self.settings, self.pending, salts, self.guard, self.items, self._sql_sink, self.reader)
         shutdown.watch(buffer)
         return buffer
+
+    @cached_property
+    def reader(self) -> EntryReader:
+        """Reads what the middleware noted."""
+        return EntryReader(self.settings, self.guard)
 
     @cached_property
     def items(self) -> Items:
@@ -410,13 +385,13 @@ class PathHits:
         """The explicit way to count views."""
         shutdown.flush_on_sigterm()
         drop_bots = self.settings.bots == "drop"
-        return Viewing(self.items, self.buffer, self.court, self._deadline, self.guard, drop_bots)
+        return Viewing(self.items, self.buffer, self.court, self._deadline, self.guard, self.reader, drop_bots)
 
     @cached_property
     def recorder(self) -> Recorder:
         """The request side; the process that has one counts, and flushes when it ends."""
         shutdown.flush_on_sigterm()
-        return Recorder(self.settings, self.buffer.append, self.guard)
+        return Recorder(self.settings, self.buffer.append, self.guard, self.reader, self.items)
 
     @cached_property
     def engine(self) -> Engine:

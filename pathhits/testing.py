@@ -18,7 +18,7 @@ from pathhits.app import PathHits
 from pathhits.capture.buffer import Buffer, Seen
 from pathhits.capture.court import MemoryCourt
 from pathhits.capture.deadline import Deadline
-from pathhits.capture.recorder import Noted
+from pathhits.capture.recorder import Entry, Noted
 from pathhits.capture.viewing import Viewing
 from pathhits.core import labels
 from pathhits.core.remembered import Remembered
@@ -346,7 +346,16 @@ def _pathhits_of(app: Any) -> PathHits:
 
 def _stamped(append: Callable[[Noted], None], clock: Clock) -> Callable[[Noted], None]:
     """``append``, with the moment of each entry taken from ``clock``."""
-    return lambda entry: append((clock.now.timestamp(), *entry[1:]))
+
+    def stamped(noted: Noted) -> None:
+        moment = clock.now.timestamp()
+        if isinstance(noted, Entry):
+            noted = noted._replace(moment=moment)
+        else:
+            noted.moment = moment
+        append(noted)
+
+    return stamped
 
 
 def _at(seen: Seen, clock: Clock) -> Seen:
@@ -370,7 +379,7 @@ class _StampedViewing(Viewing):
 
     def __init__(self, hits: PathHits, buffer: Buffer, court: MemoryCourt, clock: Clock) -> None:
         drop_bots = hits.settings.bots == "drop"
-        super().__init__(hits.items, buffer, court, Deadline(PATIENCE), hits.guard, drop_bots)
+        super().__init__(hits.items, buffer, court, Deadline(PATIENCE), hits.guard, hits.reader, drop_bots)
         self._clock = clock
 
     def _asked(self, seen: Seen) -> str | None:

@@ -8,12 +8,12 @@ the first hit, so a server that forks after import has one in every worker, and 
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from os import getpid
 from typing import NamedTuple, Protocol
 
 import redis
@@ -87,6 +87,7 @@ class Buffer:
         guard: Guard,
         items: Items | None = None,
         find_aside: Callable[[], Aside] | None = None,
+        reader: EntryReader | None = None,
     ) -> None:
         self._settings = settings
         # One that is still empty is false, and is filled by what the app declares later.
@@ -95,14 +96,15 @@ class Buffer:
         self._salts = salts
         self._guard = guard
         self._judge = Judge(settings)
-        self._reader = EntryReader(settings, guard)
+        self._reader = reader or EntryReader(settings, guard)
         self._detour = Detour(settings.fallback_after, settings.flush_interval, find_aside, guard)
+        self._most = settings.buffer_size
         self._late_after = max(LATE_INTERVALS * settings.flush_interval, 2.0)
         self._begin()
 
     def _begin(self) -> None:
         """State of a process that has counted nothing: a client of its own, and no thread yet."""
-        self._pid = os.getpid()
+        self._pid = getpid()
         self._client = secrets.token_hex(8)
         self._sequence = 0
         self._entries: deque[Noted] = deque()
@@ -121,7 +123,9 @@ class Buffer:
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._next_try = 0.0
+        #: The flusher's last sign of life, and when a request has to look after it: at once where there is none.
         self._beat = time.time()
+        self._late_at = 0.0
         self._suspected = 0.0
         self._known_salts: dict[str, bytes | None] = {}
         #: Requests whose counts Redis has acknowledged, and batches sent again after an unknown outcome.
@@ -132,22 +136,21 @@ class Buffer:
 
     def append(self, entry: Noted) -> None:
         """Take one entry; costs a queue append, and starts the flusher when there is none."""
-        if self._pid != os.getpid():
+        if self._pid != getpid():
             self.after_fork()
-        if len(self._entries) >= self._settings.buffer_size:
-            self._shed_one(entry[0])
+        entries = self._entries
+        if len(entries) < self._most:
+            entries.append(entry)
         else:
-            self._entries.append(entry)
-        if self._thread is None:
-            self._start()
-        elif entry[0] - self._beat > self._late_after:
-            self._flush_late(entry[0])
+            self._shed_one(entry.moment)
+        if entry.moment > self._late_at:
+            self._tend(entry.moment)
 
     def see(self, seen: Seen) -> None:
         """Take a view that an app asked about; when too many wait, it is shed and that is said in the log."""
-        if self._pid != os.getpid():
+        if self._pid != getpid():
             self.after_fork()
-        if len(self._seen) >= self._settings.buffer_size:
+        if len(self._seen) >= self._most:
             self._guard.failed("views were shed", f"{len(self._seen)} wait already")
         else:
             self._seen.append(seen)
@@ -174,13 +177,26 @@ class Buffer:
             hour = hour_of(moment)
             self._shed[hour] = self._shed.get(hour, 0) + 1
 
+    def _tend(self, now: float) -> None:
+        """Start the flusher, or flush in its stead when it gives no sign of life."""
+        if self._thread is None:
+            self._start()
+        else:
+            self._flush_late(now)
+
+    def _live(self) -> None:
+        """Give a sign of life."""
+        self._beat = time.time()
+        if self._thread is not None:
+            self._late_at = self._beat + self._late_after
+
     def _start(self) -> None:
         with self._start_lock:
             if self._thread is None:
-                self._beat = time.time()
                 self._stop = threading.Event()
                 arguments = (self._stop, self._wake)
                 self._thread = threading.Thread(target=self._run, args=arguments, name="pathhits-flusher", daemon=True)
+                self._live()
                 try:
                     self._thread.start()
                 except RuntimeError as error:
@@ -196,7 +212,7 @@ class Buffer:
             self._suspected = now
             self._wake.set()
         elif now - self._suspected > 0.1:
-            self._beat = now
+            self._live()
             if self._lock.acquire(blocking=False):
                 try:
                     self._pass()
@@ -209,10 +225,10 @@ class Buffer:
         while not stop.is_set():
             wake.wait(self._settings.flush_interval)
             wake.clear()
-            self._beat = time.time()
+            self._live()
             with self._lock:
                 self._pass()
-            self._beat = time.time()
+            self._live()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Send all that was counted so far; True when Redis, or SQL in its stead, has it within ``timeout`` seconds."""
@@ -237,6 +253,8 @@ class Buffer:
         self._wake.set()
         if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             thread.join(timeout=min(timeout, 1.0))
+        if self._thread is None:
+            self._late_at = 0.0
         return done
 
     def after_fork(self) -> None:
@@ -420,7 +438,7 @@ class Buffer:
             elif self._first_run_id:
                 self.resent += 1
             self._send_one(self._in_flight, run_id)
-            self._beat = time.time()
+            self._live()
             if deadline is not None and time.monotonic() > deadline:
                 return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any
 
 #: Headers whose value says that a browser fetches ahead of a visitor who may never look.
@@ -39,48 +39,61 @@ class Exchange:
     ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app, and which is no part
     of a label. ``peer`` is the address of the connection, ``forwarded`` the proxy header; they stay in this process:
     what leaves it is the label and a keyed hash. Of ``referrer``, the page the client says it comes from, only the
-    host does. ``gone`` says that the client went away before the end, ``failed``
-    that the app broke its response. ``params`` are what the route took out of the path.
+    host does. ``gone`` says that the client went away before the end, ``failed`` that the app broke its response.
+    ``params`` are what the route took out of the path. ``moment`` is when it was over (unix seconds), 0 before.
     """
 
     # What the response has not said (yet). On the class, so that making an exchange costs nothing for them.
+    moment: float = 0.0
+    #: Whether code of the app still runs for it though it is over, as background tasks do.
+    lingers: bool = False
     status: int = 0
     content_type: str = ""
     content_range: str = ""
     name: str | None = None
     pattern: str | None = None
     params: Mapping[str, Any] | None = None
+    # Name and pattern may be left to `resolve`, which makes them of the rule and the mount it was found under.
+    resolve: Resolve | None = None
+    rule: Any = None
+    mount: str = ""
     failed: bool = False
     gone: bool = False
-    referrer: str = ""
 
-    # Of the request.
-    forwarded: str
-    purpose: str
-    anonymous: bool
+    # Of the request: its line, its connection, and headers, "" where it has none.
     method: str
     path: str
     root: str
     peer: str
+    forwarded: str
     user_agent: str
+    referrer: str
+    purpose: str
+    cookies: str
+    privacy: str
 
     @property
     def under_way(self) -> bool:
         """Whether its response has not begun: a counting middleware further in leaves it to the one that made it."""
         return self.status == 0 and not self.failed
 
+    def forget_route(self) -> None:
+        """Have it go by its path, as the route could not be read."""
+        self.name = self.pattern = self.resolve = None
 
-#: The exchange in progress, so that `PathHits.track_hit` inside a view knows whose request it serves.
+
+#: Sets the name and pattern of an exchange.
+Resolve = Callable[[Exchange], None]
+
+#: The last exchange that began in this context. It stays there when it is over, as to take it out again would cost
+#: every request; ask `in_progress`.
 current: ContextVar[Exchange | None] = ContextVar("pathhits_exchange", default=None)
 
 
-def leave(token: Token[Exchange | None]) -> None:
-    """End what `current.set` began."""
-    try:
-        current.reset(token)
-    except (ValueError, RuntimeError):
-        # The server ran the end of the app in another context; the variable dies with it.
-        pass
+def in_progress() -> Exchange | None:
+    """The exchange that the caller's code serves, so that `PathHits.track_hit` in a view knows whose request it is."""
+    exchange = current.get()
+    return exchange if exchange is not None and (not exchange.moment or exchange.lingers) else None
 
 
 def is_disconnect(error: BaseException) -> bool:

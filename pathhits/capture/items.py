@@ -34,10 +34,11 @@ class Items:
 
     def __init__(self) -> None:
         self._by_name: dict[str, ItemType] = {}
-        self._by_route: dict[str, ItemType] = {}
+        #: By the name or pattern of a route; while there are none, no exchange has to keep its parameters.
+        self.by_route: dict[str, ItemType] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._by_route)
+        return bool(self.by_route)
 
     def __iter__(self) -> Any:
         return iter(self._by_name.values())
@@ -48,18 +49,18 @@ class Items:
         given: list[tuple[object, type]] = [(route, str), (id, str), (rules, Rules)]
         if not all(isinstance(value, wanted) for value, wanted in given):
             raise SettingsError(f"register_item({name!r}): give route and id as text, and rules as Rules")
-        for known in (self._by_name.get(name), self._by_route.get(route) if route else None):
+        for known in (self._by_name.get(name), self.by_route.get(route) if route else None):
             if known is not None and known != added:
                 raise SettingsError(
                     f"register_item({name!r}): {known.name!r} on route {known.route!r} is there already"
                 )
         self._by_name[name] = added
         if route:
-            self._by_route[route] = added
+            self.by_route[route] = added
 
     def on_route(self, name: str | None, pattern: str | None) -> ItemType | None:
         """The type whose items are shown on the route of this name or pattern."""
-        return self._by_route.get(name or "") or self._by_route.get(pattern or "")
+        return self.by_route.get(name or "") or self.by_route.get(pattern or "")
 
     def rules(self, name: str) -> Rules:
         """The rules of a type; of one that was not declared, none."""

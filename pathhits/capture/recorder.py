@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from pathhits.capture.exchange import Exchange, current
+from pathhits.capture.exchange import Exchange, Resolve, in_progress
 from pathhits.capture.guard import Guard
+from pathhits.capture.items import Items
 from pathhits.core.bots import is_prefetch
 from pathhits.core.statuses import Reason, starts_at_zero
+from pathhits.core.visitors import has_cookie
 from pathhits.settings import Settings
 
 #: Characters kept of a header that a client writes; no real user agent or chain of proxies is longer.
@@ -41,24 +43,30 @@ class Entry(NamedTuple):
     referrer: str | None = None
 
 
-#: What the buffer queues: an entry, or the moment at which an exchange was over, with the exchange. It holds what
-#: a server passed on of the request, which is no more than servers accept, for a flush interval.
-Noted = tuple[float, Exchange] | Entry
+#: What the buffer queues: an entry, or an exchange that is over. That holds what a server passed on of the request,
+#: which is no more than servers accept, for a flush interval.
+Noted = Exchange | Entry
 
 
 class Recorder:
     """Decides what needs no thought, leaves the rest to the flusher, and appends."""
 
-    def __init__(self, settings: Settings, append: Callable[[Noted], None], guard: Guard) -> None:
+    def __init__(
+        self, settings: Settings, append: Callable[[Noted], None], guard: Guard, reader: EntryReader, items: Items
+    ) -> None:
         #: Statuses, 0 for none yet, with which a response may still become a hit.
         self.open_statuses = frozenset(settings.count_statuses) | {0}
+        #: The routes that show items: only while there are some, the parameters of a route are kept.
+        self.item_routes = items.by_route
         self._append = append
         self._guard = guard
+        self._reader = reader
 
     def record(self, exchange: Exchange) -> None:
         """Note one finished exchange, as a candidate hit or as a drop with its reason."""
         try:
-            self._append((time.time(), exchange))
+            exchange.moment = time.time()
+            self._append(exchange)
         except Exception as error:
             self.broken(error)
 
@@ -80,9 +88,11 @@ class Recorder:
         finally:
             self._append = before
 
-    def unlabelled(self, error: Exception) -> None:
+    def unlabelled(self, exchange: Exchange | None, error: Exception) -> None:
         """Note a bug of ours that kept a route from being found: the request goes by its path."""
         try:
+            if exchange is not None:
+                exchange.forget_route()
             self._guard.failed("internal", error)
         except Exception:
             # It could not even be said; the visitor's page is what matters.
@@ -95,26 +105,10 @@ class Recorder:
     def track(self, label: str) -> None:
         """Note one hit on an explicit label; inside a request it is that visitor's."""
         try:
-            now = time.time()
-            exchange = current.get()
-            if exchange is None:
-                self._append(Entry(now, "", str(label), None, None, "", "", "", None, True))
-                return
-            reason = Reason.PREFETCH if is_prefetch(exchange.purpose) else ""
-            self._append(
-                Entry(
-                    now,
-                    reason,
-                    str(label),
-                    None,
-                    None,
-                    "",
-                    exchange.peer,
-                    exchange.forwarded[-HEADER_LENGTH:],
-                    exchange.user_agent[:HEADER_LENGTH],
-                    exchange.anonymous,
-                )
-            )
+            exchange = in_progress()
+            purpose = "" if exchange is None else exchange.purpose
+            reason = Reason.PREFETCH if is_prefetch(purpose) else ""
+            self._append(self._reader.person(exchange)._replace(reason=reason, name=str(label)))
         except Exception as error:
             self._guard.failed("internal", error)
 
@@ -124,22 +118,45 @@ class EntryReader:
 
     def __init__(self, settings: Settings, guard: Guard) -> None:
         self._count_statuses = frozenset(settings.count_statuses)
+        self._opt_out = settings.opt_out_cookie
         self._guard = guard
 
     def read(self, noted: Noted) -> Entry:
         """The entry; where a bug of ours, or a server's oddity, prevents one, that is its reason."""
-        if len(noted) != 2:
-            return Entry(*noted)
+        if isinstance(noted, Entry):
+            return noted
         try:
-            return self._entry(*noted)
+            return self._entry(noted)
         except Exception as error:
             self._guard.failed("internal", error)
-            return Entry(noted[0], Reason.INTERNAL, None, None, "", "", "", "", "", True)
+            return Entry(noted.moment, Reason.INTERNAL, None, None, "", "", "", "", "", True)
 
-    def _entry(self, moment: float, exchange: Exchange) -> Entry:
+    def person(self, exchange: Exchange | None) -> Entry:
+        """An entry of this moment that says whose it is: the exchange's client, or nobody."""
+        now = time.time()
+        if exchange is None:
+            return Entry(now, "", None, None, None, "", "", "", None, True)
+        return Entry(
+            now,
+            "",
+            None,
+            None,
+            None,
+            "",
+            exchange.peer or "",
+            exchange.forwarded[-HEADER_LENGTH:],
+            exchange.user_agent[:HEADER_LENGTH],
+            self._is_anonymous(exchange),
+            None,
+            exchange.referrer[:HEADER_LENGTH],
+        )
+
+    def _entry(self, exchange: Exchange) -> Entry:
+        if exchange.resolve is not None:
+            self._resolve(exchange, exchange.resolve)
         path = exchange.path[len(exchange.root) :] if exchange.root else exchange.path
         return Entry(
-            moment,
+            exchange.moment,
             self._reason(exchange),
             exchange.name,
             exchange.pattern,
@@ -148,10 +165,20 @@ class EntryReader:
             exchange.peer or "",
             exchange.forwarded[-HEADER_LENGTH:],
             exchange.user_agent[:HEADER_LENGTH],
-            exchange.anonymous,
+            self._is_anonymous(exchange),
             exchange.params,
             exchange.referrer[:HEADER_LENGTH],
         )
+
+    def _is_anonymous(self, exchange: Exchange) -> bool:
+        return exchange.privacy == "1" or has_cookie(exchange.cookies, self._opt_out)
+
+    def _resolve(self, exchange: Exchange, resolve: Resolve) -> None:
+        try:
+            resolve(exchange)
+        except Exception as error:
+            exchange.forget_route()
+            self._guard.failed("internal", error)
 
     def _reason(self, exchange: Exchange) -> str:
         """Why this exchange is no hit, "" when it may be one."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import secrets
-import time
 from typing import Protocol
 
 import redis
 
 from pathhits.capture.buffer import Buffer, Seen
 from pathhits.capture.deadline import Deadline, Overdue
-from pathhits.capture.exchange import current
+from pathhits.capture.exchange import in_progress
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
-from pathhits.capture.recorder import HEADER_LENGTH, Entry
+from pathhits.capture.recorder import Entry, EntryReader
 from pathhits.core.bots import is_bot
 from pathhits.core.rules import Refusal, Verdict, check_type, subject
 from pathhits.hits import View
@@ -29,20 +28,28 @@ class Viewing:
     """Judges views for the app; what it decides is counted by the buffer, as everything else."""
 
     def __init__(
-        self, items: Items, buffer: Buffer, court: Court, deadline: Deadline, guard: Guard, drop_bots: bool
+        self,
+        items: Items,
+        buffer: Buffer,
+        court: Court,
+        deadline: Deadline,
+        guard: Guard,
+        reader: EntryReader,
+        drop_bots: bool,
     ) -> None:
         self._items = items
         self._buffer = buffer
         self._court = court
         self._deadline = deadline
         self._guard = guard
+        self._reader = reader
         self._drop_bots = drop_bots
 
     def track(
         self, item_type: str, item_id: object, ip: str | None, user_agent: str | None, user_id: object | None
     ) -> Verdict:
         """Judge and count one view; one round trip to Redis, `Refusal.UNAVAILABLE` when it takes too long."""
-        entry = _entry(ip, user_agent)
+        entry = self._person(ip, user_agent)
         seen = Seen(
             entry,
             subject(check_type(item_type), item_id),
@@ -71,13 +78,8 @@ class Viewing:
             self._guard.failed("a view could not be judged in time", error)
             return None
 
-
-def _entry(ip: str | None, user_agent: str | None) -> Entry:
-    """Whose view it is: the one given, else the one of the request in progress, else nobody's."""
-    now = time.time()
-    exchange = current.get()
-    if ip is not None or user_agent is not None or exchange is None:
-        return Entry(now, "", None, None, None, "", ip or "", "", user_agent, ip is None)
-    agent, forwarded = exchange.user_agent[:HEADER_LENGTH], exchange.forwarded[-HEADER_LENGTH:]
-    referrer = exchange.referrer[:HEADER_LENGTH]
-    return Entry(now, "", None, None, None, "", exchange.peer, forwarded, agent, exchange.anonymous, None, referrer)
+    def _person(self, ip: str | None, user_agent: str | None) -> Entry:
+        """Whose view it is: the one given, else the one of the request in progress, else nobody's."""
+        given = ip is not None or user_agent is not None
+        entry = self._reader.person(None if given else in_progress())
+        return entry._replace(peer=ip or "", user_agent=user_agent, anonymous=ip is None) if given else entry

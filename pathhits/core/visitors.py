@@ -31,6 +31,13 @@ def visitor_id(address: str, user_agent: str, salt: bytes) -> int:
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 
+def has_cookie(cookies: str, name: str) -> bool:
+    """Whether a Cookie header names a cookie ``name``; never for an empty name."""
+    if not name or name not in cookies:
+        return False
+    return any(pair.partition("=")[0].strip() == name for pair in cookies.split(";") if "=" in pair)
+
+
 def salt_period(moment: float, rotation: SaltRotation) -> str:
     """The name of the salt period (UTC) that holds ``moment`` (unix seconds).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathhits.app import PathHits
-from pathhits.middleware.asgi import AsgiApp, Receive, Scope, Send
+from pathhits.middleware.asgi import AsgiApp
 
 
 class PathHitsMiddleware:
@@ -13,8 +13,6 @@ class PathHitsMiddleware:
     outside, so such a request is dropped as *failed*; with ``app = hits.asgi(app)`` it is the status 500 that is seen.
     """
 
-    def __init__(self, app: AsgiApp, hits: PathHits) -> None:
-        self.app = hits.asgi(app)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
+    def __new__(cls, app: AsgiApp, hits: PathHits) -> AsgiApp:  # type: ignore[misc]  # Starlette calls it, that is all
+        """The middleware itself, not one around it: each would cost a coroutine a request."""
+        return hits.asgi(app)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, is_disconnect, later, leave
+from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, in_progress, is_disconnect, later
 from pathhits.capture.recorder import Recorder
 from pathhits.middleware.routes import AsgiRoutes
 
@@ -16,76 +17,72 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[Any]]
 #: Any ASGI app; each framework has its own types for what it takes.
 AsgiApp = Callable[[Any, Any, Any], Awaitable[Any]]
-#: Reads the route a framework left in the scope into the exchange.
-NoteRoute = Callable[[Scope, Exchange], None]
 
 #: Where the exchange is found by adapters inside the app.
 SCOPE_KEY = "pathhits.exchange"
 #: The messages that end a response, unless they say ``more_body``.
 _LAST = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
-_PURPOSE = frozenset(name.encode() for name in PURPOSE_HEADERS)
+#: What nearly every scope has, fetched at once.
+_USUAL = ("method", "path", "root_path", "client", "headers")
+_usual = itemgetter(*_USUAL)
+#: What is taken of a request's headers, in the order in which an exchange has it; that of the proxies comes last.
+_TAKEN = (b"user-agent", b"referer", b"cookie", b"sec-gpc", *(name.encode() for name in PURPOSE_HEADERS))
+
+
+def _taken(number: int) -> Any:
+    return later(lambda exchange: (exchange.taken[number] or b"").decode("latin-1"))
 
 
 class ScopeExchange(Exchange):
-    """An exchange that keeps the request's headers as the server gave them, and reads them when it is asked."""
+    """An exchange that has taken the little it needs from a scope, and looks at it when it is asked."""
 
-    def __init__(self, read: Callable[[Any, Exchange], None], headers: Any, scope: Scope) -> None:
-        self._read = read
-        self._headers = headers
-        self.method = scope["method"]
-        path: str = scope["path"]
-        self.path = path if path.isascii() else _path(scope)
-        self.root = _root(scope, path) if scope.get("root_path") else ""
-        self._client = scope.get("client")
+    taken: tuple[bytes | None, ...]
+    client: Any
+    root = ""
+    lingers = True
+    #: The content type as the app gave it.
+    typed = b""
 
-    peer = later(lambda self: self._client[0] if self._client else "")
-    forwarded = later(lambda self: self._headers_read()["forwarded"])
-    user_agent = later(lambda self: self._headers_read()["user_agent"])
-    purpose = later(lambda self: self._headers_read()["purpose"])
-    referrer = later(lambda self: self._headers_read()["referrer"])
-    anonymous = later(lambda self: self._headers_read()["anonymous"])
-
-    def _headers_read(self) -> dict[str, Any]:
-        self.anonymous = False
-        self._read(self._headers, self)
-        return self.__dict__
+    user_agent = _taken(0)
+    referrer = _taken(1)
+    cookies = _taken(2)
+    privacy = _taken(3)
+    purpose = later(lambda self: next(filter(None, self.taken[4:8]), b"").decode("latin-1"))
+    forwarded = _taken(8)
+    peer = later(lambda self: self.client[0] if self.client else "")
+    content_type = later(lambda self: self.typed.decode("latin-1"))
 
 
-class AsgiMiddleware:
-    """Wraps an ASGI app; HTTP is counted, websockets pass, the end of the lifespan calls ``at_shutdown`` first."""
+def count_asgi(
+    app: AsgiApp,
+    recorder: Recorder,
+    proxy_header: str,
+    at_shutdown: Callable[[], Awaitable[None]],
+    *,
+    has_lifespan: bool = True,
+) -> AsgiApp:
+    """``app`` with its HTTP requests counted; websockets pass, the end of the lifespan calls ``at_shutdown`` first.
 
-    def __init__(
-        self,
-        app: AsgiApp,
-        recorder: Recorder,
-        proxy_header: str,
-        opt_out_cookie: str,
-        at_shutdown: Callable[[], Awaitable[None]],
-        note_route: NoteRoute | None = None,
-        *,
-        has_lifespan: bool = True,
-    ) -> None:
-        self.app = app
-        self._record = recorder.record
-        self._broken = recorder.broken
-        self._proxy_header = proxy_header.lower().encode("latin-1")
-        # Without a cookie's name: what is in no header.
-        self._opt_out = f"{opt_out_cookie}=".encode() if opt_out_cookie else b"\0"
-        self._at_shutdown = at_shutdown
-        self._has_lifespan = has_lifespan
-        self._unlabelled = recorder.unlabelled
-        self._note_route = note_route or AsgiRoutes(app)
+    ``proxy_header`` is "" where no proxy is trusted. What is returned is a plain function, as the call of an object
+    would cost every request more.
+    """
+    wanted = (*_TAKEN, proxy_header.lower().encode("latin-1"))
+    note_route, item_routes = AsgiRoutes(app), recorder.item_routes
+    record = recorder.record
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def counted(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] != "http":
-            return await self._other(scope, receive, send)
+            return await other(scope, receive, send)
         try:
-            exchange = self._begun(scope)
+            outer = in_progress()
+            exchange = _begun(scope, wanted)
+            if exchange is not None:
+                current.set(exchange)
         except Exception as error:
-            self._broken(error)
+            recorder.broken(error)
             exchange = None
         if exchange is None:
-            return await self.app(scope, receive, send)
+            return await app(scope, receive, send)
         complete = False
 
         async def received() -> Message:
@@ -96,16 +93,14 @@ class AsgiMiddleware:
 
         async def sent(message: Message) -> Any:
             nonlocal complete
-            last = False
             try:
                 kind = message["type"]
+                last = kind in _LAST and not complete and not message.get("more_body")
                 if kind == "http.response.start":
                     _note_response(exchange, message)
-                elif not complete:
-                    last = kind in _LAST and not message.get("more_body")
             except Exception:
                 # An app that breaks the protocol; its server is the one to say so.
-                pass
+                last = False
             try:
                 result = await send(message)
             except BaseException as error:
@@ -114,13 +109,12 @@ class AsgiMiddleware:
             if last:
                 # What the app does from here on (background tasks) is not part of the response any more.
                 complete = True
-                self._finish(scope, exchange)
+                finish(scope, exchange)
             return result
 
-        token = current.set(exchange)
         failed = True
         try:
-            result = await self.app(scope, received, sent)
+            result = await app(scope, received, sent)
         except (Exception, KeyboardInterrupt, SystemExit):
             raise
         except BaseException:
@@ -128,70 +122,68 @@ class AsgiMiddleware:
             failed = False
             raise
         finally:
-            leave(token)
+            exchange.lingers = False
+            if outer is not None:
+                current.set(outer)
             if not complete:
                 exchange.failed = failed and not exchange.gone
-                self._finish(scope, exchange)
+                finish(scope, exchange)
         return result
 
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def other(scope: Scope, receive: Receive, send: Send) -> Any:
         """Websockets, the lifespan, and what else there may be."""
         if scope["type"] == "lifespan":
-            send = self._flushing(send)
-            if not self._has_lifespan:
+            send = _flushing(send, at_shutdown)
+            if not has_lifespan:
                 return await _live(receive, send)
-        return await self.app(scope, receive, send)
+        return await app(scope, receive, send)
 
-    def _finish(self, scope: Scope, exchange: Exchange) -> None:
-        if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
+    def finish(scope: Scope, exchange: Exchange) -> None:
+        try:
+            if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
+                note_route(scope, exchange)
+        except Exception as error:
+            recorder.unlabelled(exchange, error)
+        if item_routes:
+            exchange.params = scope.get("path_params")
+        record(exchange)
+
+    return counted
+
+
+def _begun(scope: Scope, wanted: tuple[bytes, ...]) -> ScopeExchange | None:
+    """The exchange that begins here; None when a middleware further out counts it already."""
+    if SCOPE_KEY in scope and scope[SCOPE_KEY].under_way:
+        return None
+    exchange = ScopeExchange()
+    usual: Iterable[Any]
+    try:
+        usual = _usual(scope)
+    except KeyError:
+        usual = map(scope.get, _USUAL)
+    exchange.method, path, root, exchange.client, headers = usual
+    if type(headers) is not list and iter(headers) is headers:
+        headers = scope["headers"] = list(headers)
+    found = dict(headers)
+    exchange.taken = tuple(map((found if len(found) == len(headers) else _joined(headers)).get, wanted))
+    exchange.path = path if path.isascii() else _path(scope)
+    if root:
+        exchange.root = _root(scope, path)
+    scope[SCOPE_KEY] = exchange
+    return exchange
+
+
+def _flushing(send: Send, at_shutdown: Callable[[], Awaitable[None]]) -> Send:
+    async def sent(message: Message) -> Any:
+        if _type_of(message).startswith("lifespan.shutdown."):
             try:
-                self._note_route(scope, exchange)
-            except Exception as error:
-                exchange.name = exchange.pattern = None
-                self._unlabelled(error)
-        exchange.params = scope.get("path_params")
-        self._record(exchange)
+                await at_shutdown()
+            except Exception:
+                # The app goes down in its own way, whatever became of the last flush.
+                pass
+        return await send(message)
 
-    def _begun(self, scope: Scope) -> Exchange | None:
-        """The exchange that begins here; None when a middleware further out counts it already."""
-        if SCOPE_KEY in scope and scope[SCOPE_KEY].under_way:
-            return None
-        headers = scope["headers"]
-        if type(headers) is not list and iter(headers) is headers:
-            headers = scope["headers"] = list(headers)
-        exchange = scope[SCOPE_KEY] = ScopeExchange(self._read, headers, scope)
-        return exchange
-
-    def _read(self, headers: Any, exchange: Exchange) -> None:
-        """Take from the request's headers what counting needs."""
-        forwarded = user_agent = purpose = referrer = b""
-        for name, value in headers:
-            if name == b"user-agent":
-                user_agent = value
-            elif name == self._proxy_header:
-                forwarded = forwarded + b"," + value if forwarded else value
-            elif name in _PURPOSE:
-                purpose = purpose or value
-            elif name == b"referer":
-                referrer = value
-            elif (name == b"sec-gpc" and value == b"1") or (name == b"cookie" and self._opt_out in value):
-                exchange.anonymous = True
-        exchange.forwarded = forwarded.decode("latin-1")
-        exchange.user_agent = user_agent.decode("latin-1")
-        exchange.purpose = purpose.decode("latin-1")
-        exchange.referrer = referrer.decode("latin-1")
-
-    def _flushing(self, send: Send) -> Send:
-        async def sent(message: Message) -> Any:
-            if _type_of(message).startswith("lifespan.shutdown."):
-                try:
-                    await self._at_shutdown()
-                except Exception:
-                    # The app goes down in its own way, whatever became of the last flush.
-                    pass
-            return await send(message)
-
-        return sent
+    return sent
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -216,6 +208,15 @@ def _root(scope: Scope, path: str) -> str:
     return root if root and (path == root or path.startswith(root + "/")) else ""
 
 
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers of which some are sent several times, as HTTP/2 may do with cookies, each as one."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        between = b"; " if name == b"cookie" else b","
+        found[name] = found[name] + between + value if name in found else value
+    return found
+
+
 def _type_of(message: Message) -> str:
     """The message's type; "" where an app breaks the protocol, of which its server is the one to speak."""
     try:
@@ -225,22 +226,19 @@ def _type_of(message: Message) -> str:
     return kind if type(kind) is str else ""
 
 
-def _note_response(exchange: Exchange, message: Message) -> None:
-    try:
-        exchange.status = int(message["status"])
-        if exchange.method != "GET":
+def _note_response(exchange: ScopeExchange, message: Message) -> None:
+    """Take status and content type from the start of a response."""
+    status = exchange.status = int(message["status"])
+    headers = message.get("headers", ())
+    if type(headers) is list:
+        exchange.typed = dict(headers).get(b"content-type", b"")
+        if exchange.typed and status != 206:
             return
-        headers = message.get("headers", ())
-        if type(headers) is not list and iter(headers) is headers:
-            # It can be read once, and that is the server's to do.
-            return
-        for name, value in headers:
-            if name == b"content-type" or (len(name) == 12 and name.lower() == b"content-type"):
-                exchange.content_type = value.decode("latin-1")
-                if exchange.status != 206:
-                    break
-            elif len(name) == 13 and name.lower() == b"content-range":
-                exchange.content_range = value.decode("latin-1")
-    except Exception:
-        # Only an app that breaks the protocol gets here; its server is the one to say so.
-        pass
+    elif iter(headers) is headers:
+        # It can be read once, and that is the server's to do.
+        return
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == b"content-type":
+            exchange.typed = value
+        elif len(name) == 13 and name.lower() == b"content-range":
+            exchange.content_range = value.decode("latin-1")

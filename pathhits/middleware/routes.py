@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pathhits.capture.exchange import UNMATCHED, Exchange
+from pathhits.capture.exchange import UNMATCHED, Exchange, Resolve
 from pathhits.core.labels import normalise_path
 
 #: Apps, mounts and middleware that are looked into, one inside the other.
@@ -44,32 +44,47 @@ def mount_of(exchange: Exchange, script: str, info: str) -> str:
 # WSGI.
 
 
-def note_wsgi_route(exchange: Exchange, environ: Mapping[str, Any]) -> None:
-    """Find the route of Flask or Bottle in ``environ``; others leave none there."""
-    request = environ.get("werkzeug.request")
-    if request is not None and hasattr(request, "url_rule"):
-        note_rule(exchange, request.url_rule, environ)
-        exchange.params = request.view_args
-    elif "bottle.app" in environ:
-        route = environ.get("bottle.route")
-        if route is None:
-            exchange.pattern = UNMATCHED
-        elif not route.rule.endswith(_BOTTLE_MOUNT):
-            mount = _mount_in(exchange, environ)
-            exchange.name = route.name if not mount else None
-            exchange.pattern = mount + route.rule
+def note_wsgi_route(exchange: Exchange, environ: Mapping[str, Any], resolve: Resolve) -> None:
+    """Find the route of Flask or Bottle in ``environ``, unless it is known; others leave none there.
+
+    ``resolve`` is to make name and pattern of a rule of Flask's, when they are asked for.
+    """
+    if exchange.pattern is not None or exchange.name is not None:
+        return
+    request: Any = environ.get("werkzeug.request")
+    try:
+        exchange.rule, exchange.params = request.url_rule, request.view_args
+    except AttributeError:
+        # There is none, or it is one of werkzeug's own.
+        _note_bottle(exchange, environ)
+        return
+    if environ.get("SCRIPT_NAME", "") != exchange.root:
+        exchange.mount = _mount_in(exchange, environ)
+    exchange.resolve = resolve
 
 
-def note_rule(exchange: Exchange, rule: Any, environ: Mapping[str, Any], *, alone: bool = True) -> None:
-    """Take name and pattern from a werkzeug rule, None when none matched.
+def _note_bottle(exchange: Exchange, environ: Mapping[str, Any]) -> None:
+    if "bottle.app" not in environ:
+        return
+    route = environ.get("bottle.route")
+    if route is None:
+        exchange.pattern = UNMATCHED
+    elif not route.rule.endswith(_BOTTLE_MOUNT):
+        mount = _mount_in(exchange, environ)
+        exchange.name = route.name if not mount else None
+        exchange.pattern = mount + route.rule
+
+
+def name_rule(exchange: Exchange, *, alone: bool = True) -> None:
+    """Take name and pattern from the noted werkzeug rule, None when none matched.
 
     Endpoints are unique within one app only. So what is mounted goes by its pattern, and so does every app that is
     not ``alone``, below the root that the dispatcher before it chose. Static files keep the name they are excluded by.
     """
+    rule, mount = exchange.rule, exchange.mount
     if rule is None:
         exchange.name, exchange.pattern = None, UNMATCHED
         return
-    mount = _mount_in(exchange, environ)
     unique = alone and not mount
     exchange.name = rule.endpoint if unique or f".{rule.endpoint}".endswith(".static") else None
     prefix = mount if alone else exchange.root + mount

@@ -4,95 +4,100 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from operator import itemgetter
 from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from pathhits.capture.exchange import Exchange, current, is_disconnect, later, leave
+from pathhits.capture.exchange import Exchange, Resolve, current, in_progress, is_disconnect, later
 from pathhits.capture.recorder import Recorder
-from pathhits.middleware.routes import decoded, note_wsgi_route
+from pathhits.middleware.routes import decoded, name_rule, note_wsgi_route
 
 #: Where the exchange is found by adapters inside the app.
 ENVIRON_KEY = "pathhits.exchange"
-#: Reads the route a framework left in environ into the exchange.
-NoteRoute = Callable[[Exchange, WSGIEnvironment], None]
 
-#: What nearly every request has, fetched at once.
-_USUAL = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "REMOTE_ADDR", "HTTP_USER_AGENT")
-_usual = itemgetter(*_USUAL)
-#: Headers that few requests have, looked for at once.
-_SELDOM = ("HTTP_SEC_GPC", "HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_MOZ", "HTTP_X_PURPOSE")
+#: What is taken of an environ, in the order in which an exchange has it; the header of the proxies comes last.
+_TAKEN = (
+    "REQUEST_METHOD",
+    "SCRIPT_NAME",
+    "PATH_INFO",
+    "REMOTE_ADDR",
+    "HTTP_USER_AGENT",
+    "HTTP_REFERER",
+    "HTTP_COOKIE",
+    "HTTP_SEC_GPC",
+    "HTTP_SEC_PURPOSE",
+    "HTTP_PURPOSE",
+    "HTTP_X_MOZ",
+    "HTTP_X_PURPOSE",
+)
 #: Bodies that hold all their pieces, and have no code that could fail.
 _UNFAILING = frozenset((list, tuple, bytes, str))
 
 
+def _taken(number: int) -> Any:
+    return later(lambda exchange: exchange.taken[number] or "")
+
+
 class EnvironExchange(Exchange):
-    """An exchange that has taken the little it needs from an environ; its path is put together when asked for."""
+    """An exchange that has taken the little it needs from an environ, and looks at it when it is asked."""
 
-    info: str
-    forwarded = purpose = ""
-    anonymous = False
+    taken: tuple[Any, ...]
+    root = ""
 
-    path = later(lambda self: self.root + decoded(self.info or ""))
+    method = _taken(0)
+    peer = _taken(3)
+    user_agent = _taken(4)
+    referrer = _taken(5)
+    cookies = _taken(6)
+    privacy = _taken(7)
+    purpose = later(lambda self: next(filter(None, self.taken[8:12]), ""))
+    forwarded = _taken(12)
+    path = later(lambda self: self.root + decoded(self.taken[2] or ""))
 
 
 class EnvironReader:
-    """Makes the exchange of a request out of its environ (or Django's META)."""
+    """Makes the exchange of a request out of its environ (or Django's META); ``proxy_header`` is "" for none."""
 
-    def __init__(self, proxy_header: str, opt_out_cookie: str) -> None:
-        self._proxy_key = "HTTP_" + proxy_header.upper().replace("-", "_")
-        # Without a cookie's name: what is in no header.
-        self._opt_out = f"{opt_out_cookie}=" if opt_out_cookie else "\0"
+    def __init__(self, proxy_header: str) -> None:
+        self._keys = (*_TAKEN, "HTTP_" + proxy_header.upper().replace("-", "_") if proxy_header else "")
 
     def read(self, environ: WSGIEnvironment) -> EnvironExchange:
         """The exchange that begins with ``environ``."""
         exchange = EnvironExchange()
-        try:
-            exchange.method, root, exchange.info, exchange.peer, exchange.user_agent = _usual(environ)
-        except KeyError:
-            usual = [environ.get(key, "") for key in _USUAL]
-            exchange.method, root, exchange.info, exchange.peer, exchange.user_agent = usual
-        exchange.root = decoded(root) if root else ""
-        if self._proxy_key in environ:
-            exchange.forwarded = environ[self._proxy_key]
-        if "HTTP_REFERER" in environ:
-            exchange.referrer = environ["HTTP_REFERER"]
-        if "HTTP_COOKIE" in environ and self._opt_out in environ["HTTP_COOKIE"]:
-            exchange.anonymous = True
-        if not environ.keys().isdisjoint(_SELDOM):
-            get = environ.get
-            exchange.anonymous = exchange.anonymous or get("HTTP_SEC_GPC") == "1"
-            exchange.purpose = next(filter(None, map(get, _SELDOM[1:])), "")
+        exchange.taken = taken = tuple(map(environ.get, self._keys))
+        if taken[1]:
+            exchange.root = decoded(taken[1])
         return exchange
 
 
-class WsgiMiddleware:
-    """Wraps a WSGI app; counts through ``recorder``, and marks clients that opted out by ``opt_out_cookie``."""
+def count_wsgi(
+    app: WSGIApplication, recorder: Recorder, proxy_header: str = "", resolve: Resolve = name_rule
+) -> WSGIApplication:
+    """``app`` with its requests counted through ``recorder``. ``proxy_header`` is "" where no proxy is trusted.
 
-    def __init__(self, app: WSGIApplication, recorder: Recorder, proxy_header: str, opt_out_cookie: str) -> None:
-        self.app = app
-        self._record = recorder.record
-        self._open_statuses = recorder.open_statuses
-        self._broken = recorder.broken
-        self._unlabelled = recorder.unlabelled
-        self._read = EnvironReader(proxy_header, opt_out_cookie).read
-        #: Finds the route in environ when the response begins; an integration may know better.
-        self.note_route: NoteRoute = note_wsgi_route
+    ``resolve`` makes a label of the rule that werkzeug matched; an integration may know better. What is returned is a
+    plain function, as the call of an object would cost every request more than all that is noted here.
+    """
+    read = EnvironReader(proxy_header).read
+    record, item_routes = recorder.record, recorder.item_routes
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def counted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            exchange = self._read(environ)
-            counted = (ENVIRON_KEY in environ or current.get() is not None) and _is_counted(exchange, environ)
-            if not counted:
+            exchange = read(environ)
+            outer = in_progress()
+            if (outer is not None or ENVIRON_KEY in environ) and _is_counted(exchange, outer, environ):
+                inner = noting(environ, start_response)
+            else:
+                inner = None
                 environ[ENVIRON_KEY] = exchange
+                current.set(exchange)
         except Exception as error:
-            self._broken(error)
-            counted = True
-        if counted:
-            return self.app(environ, self._noting(environ, start_response))
+            recorder.broken(error)
+            inner = start_response
+        if inner is not None:
+            return app(environ, inner)
 
         def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
-            write = start_response(*args, **named)
+            write = start_response(*args, **named) if named else start_response(*args)
             # Now, while the app still stands: afterwards its request context is gone.
             try:
                 status, headers = args
@@ -103,75 +108,82 @@ class WsgiMiddleware:
                     exchange.status = 200
             except Exception:
                 _note_unusual(exchange, args, named)
-            self._noted_route(exchange, environ)
+            try:
+                if exchange.resolve is None:
+                    note_wsgi_route(exchange, environ, resolve)
+                    if not item_routes:
+                        exchange.params = None
+            except Exception as error:
+                recorder.unlabelled(exchange, error)
             return partial(_written, exchange, write)
 
-        token = current.set(exchange)
         try:
-            body = self.app(environ, started)
+            body = app(environ, started)
         except BaseException:
             exchange.failed = not exchange.gone
-            self._record(exchange)
+            record(exchange)
             raise
         finally:
-            leave(token)
+            if outer is not None:
+                current.set(outer)
         try:
-            return self._watched(body, exchange, environ)
+            kind = type(body)
+            if kind not in _UNFAILING and not (kind.__name__ == "ClosingIterator" and _is_whole(body)):
+                return _watched(body, exchange, environ, recorder)
         except Exception:
             # A body that does not like to be looked at, or a bug of ours: it goes as it came.
-            self._record(exchange)
-            return body
+            pass
+        record(exchange)
+        return body
 
-    def _noting(self, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+    def noting(environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
         """Adds the route that is known in here to the exchange of the middleware further out."""
 
         def started(*args: Any, **named: Any) -> Callable[[bytes], object]:
             exchange = environ.get(ENVIRON_KEY)
-            if exchange is not None:
-                self._noted_route(exchange, environ)
+            try:
+                if exchange is not None and exchange.resolve is None:
+                    note_wsgi_route(exchange, environ, resolve)
+            except Exception as error:
+                recorder.unlabelled(exchange, error)
             return start_response(*args, **named)
 
         return cast(StartResponse, started)
 
-    def _noted_route(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
-        try:
-            if exchange.pattern is None and exchange.name is None and exchange.method == "GET":
-                self.note_route(exchange, environ)
-        except Exception as error:
-            exchange.name = exchange.pattern = None
-            self._unlabelled(error)
-
-    def _watched(self, body: Iterable[bytes], exchange: Exchange, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """The body itself where nothing of the app can fail any more, else the body with an eye on it."""
-        kind = type(body)
-        if (
-            kind in _UNFAILING
-            or exchange.method != "GET"
-            or exchange.status not in self._open_statuses
-            or (kind.__name__ == "ClosingIterator" and _is_whole(body))
-            or ("wsgi.file_wrapper" in environ and _is_file(body, environ["wsgi.file_wrapper"]))
-        ):
-            self._record(exchange)
-            return body
-        if hasattr(kind, "__len__"):
-            return _SizedBody(body, exchange, self._record)
-        if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
-            # Either a token that means something to the server (gunicorn has one), or a bug.
-            exchange.failed = True
-            self._record(exchange)
-            return body
-        return _Body(body, exchange, self._record)
+    return counted
 
 
-def _is_counted(exchange: Exchange, environ: WSGIEnvironment) -> bool:
-    """Whether a middleware further out counts this request; its exchange is then the one in ``environ``."""
+def _watched(
+    body: Iterable[bytes], exchange: Exchange, environ: WSGIEnvironment, recorder: Recorder
+) -> Iterable[bytes]:
+    """The body itself where nothing of the app can fail any more, else the body with an eye on it."""
+    if recorder.is_settled(exchange) or (
+        "wsgi.file_wrapper" in environ and _is_file(body, environ["wsgi.file_wrapper"])
+    ):
+        recorder.record(exchange)
+        return body
+    kind = type(body)
+    if hasattr(kind, "__len__"):
+        return _SizedBody(body, exchange, recorder.record)
+    if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
+        # Either a token that means something to the server (gunicorn has one), or a bug.
+        exchange.failed = True
+        recorder.record(exchange)
+        return body
+    return _Body(body, exchange, recorder.record)
+
+
+def _is_counted(exchange: Exchange, around: Exchange | None, environ: WSGIEnvironment) -> bool:
+    """Whether a middleware further out counts this request; its exchange is then the one in ``environ``.
+
+    ``around`` is the exchange in progress: of the same request, or of a view that asks another app.
+    """
     outer = environ.get(ENVIRON_KEY)
     if outer is not None and outer.under_way:
         return True
-    outer = current.get()
-    if outer is not None and outer.under_way and outer.path == exchange.path:
+    if around is not None and around.under_way and around.path == exchange.path:
         # An ASGI app made this environ for the same request, and hands it to a WSGI app inside.
-        environ[ENVIRON_KEY] = outer
+        environ[ENVIRON_KEY] = around
         return True
     return False
 
@@ -224,10 +236,10 @@ def _is_whole(body: Any) -> bool:
     try:
         of_pieces, of_response = body._callbacks
         pieces = of_response.__self__.response
-        if type(pieces) is not list or of_pieces.__self__.__name__ != "_iter_encoded":
+        if type(pieces) is not list:
             return False
-        [piece] = pieces
-        return type(piece) is bytes
+        (piece,) = pieces
+        return type(piece) is bytes and of_pieces.__self__.__name__ == "_iter_encoded"
     except (AttributeError, TypeError, ValueError):
         return False
 

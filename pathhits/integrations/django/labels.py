@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
-from pathhits.capture.exchange import UNMATCHED, Exchange, current
+from pathhits.capture.exchange import UNMATCHED, Exchange, in_progress
 from pathhits.core.labels import choose
 from pathhits.middleware.routes import mount_of
 
@@ -31,16 +31,18 @@ def note_match(exchange: Exchange, request: HttpRequest) -> None:
     if match is None:
         exchange.pattern = UNMATCHED
         return
-    mount = mount_of(exchange, request.META.get("SCRIPT_NAME") or "", request.path_info)
+    mount, script = "", request.META.get("SCRIPT_NAME") or ""
+    if script != exchange.root:
+        mount = mount_of(exchange, script, request.path_info)
     # A view without a name goes by its pattern: its dotted path may stand in many routes. So does a mounted app.
     exchange.name = match.view_name if match.url_name and not mount else None
-    exchange.pattern = mount + readable(match.route or "")
+    exchange.pattern = mount + readable(match.route or "") if mount else readable(match.route or "")
     exchange.params = match.kwargs
 
 
 def label_of(request: HttpRequest, prefer: RouteLabel) -> str:
     """The label that a hit on the page of ``request`` counts under."""
-    counted = current.get()
+    counted = in_progress()
     path, root = path_and_root(request) if counted is None else (counted.path, counted.root)
     page = Exchange()
     page.path, page.root = path, root
@@ -50,7 +52,10 @@ def label_of(request: HttpRequest, prefer: RouteLabel) -> str:
 
 def path_and_root(request: HttpRequest) -> tuple[str, str]:
     """The URL path, and its beginning at which the server mounts Django ("" where it is no part of the path)."""
-    path, root = request.path, (request.META.get("SCRIPT_NAME") or "").rstrip("/")
+    path, script = request.path, request.META.get("SCRIPT_NAME")
+    if not script:
+        return path, ""
+    root = script.rstrip("/")
     return path, root if path == root or path.startswith(root + "/") else ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextvars import Token
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -12,7 +11,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from pathhits.capture.exchange import Exchange, current, leave
+from pathhits.capture.exchange import Exchange, current, in_progress
 from pathhits.capture.recorder import Recorder
 from pathhits.integrations.django.configured import hits
 from pathhits.integrations.django.labels import note_match, path_and_root
@@ -37,7 +36,7 @@ class PathHitsMiddleware:
             raise MiddlewareNotUsed("pathhits is not enabled")
         self._get_response = get_response
         self._recorder = hits.recorder
-        self._read = EnvironReader(settings.proxy_header, settings.opt_out_cookie).read
+        self._read = EnvironReader(settings.believed_header).read
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -45,85 +44,71 @@ class PathHitsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._answer(request)
-        visit = self._begun(request)
+        around = in_progress()
+        exchange, is_ours = self._begun(request)
         try:
             response: HttpResponseBase = self._get_response(request)
         except BaseException as error:
-            visit.broken(error)
+            self._broken(exchange, is_ours, error)
             raise
         finally:
-            visit.left()
-        visit.answered(response)
+            if around is not None:
+                current.set(around)
+        self._answered(request, response, exchange, is_ours)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        visit = self._begun(request)
+        around = in_progress()
+        exchange, is_ours = self._begun(request)
         try:
             response: HttpResponseBase = await self._get_response(request)
         except BaseException as error:
-            visit.broken(error)
+            self._broken(exchange, is_ours, error)
             raise
         finally:
-            visit.left()
-        visit.answered(response)
+            if around is not None:
+                current.set(around)
+        self._answered(request, response, exchange, is_ours)
         return response
 
-    def _begun(self, request: HttpRequest) -> _Visit:
+    def _begun(self, request: HttpRequest) -> tuple[Exchange | None, bool]:
+        """The exchange of this request, and whether it is ours: else a middleware further out counts it."""
         try:
             scope: MutableMapping[str, Any] | None = getattr(request, "scope", None)
             place = request.META if scope is None else scope
             outer = place.get(ENVIRON_KEY)
             if outer is not None and outer.under_way:
-                return _Visit(request, outer, self._recorder, None)
+                return outer, False
             exchange = place[ENVIRON_KEY] = self._read(request.META)
             # Django has decoded what META says of the path.
             exchange.path, exchange.root = path_and_root(request)
-            return _Visit(request, exchange, self._recorder, current.set(exchange))
+            current.set(exchange)
+            return exchange, True
         except Exception as error:
             self._recorder.broken(error)
-            return _Visit(request, None, self._recorder, None)
+            return None, False
 
-
-class _Visit:
-    """One request on its way through Django. ``token`` is None when a middleware further out counts it."""
-
-    __slots__ = ("_exchange", "_recorder", "_request", "_token")
-
-    def __init__(
-        self,
-        request: HttpRequest,
-        exchange: Exchange | None,
-        recorder: Recorder,
-        token: Token[Exchange | None] | None,
-    ) -> None:
-        self._request = request
-        self._exchange = exchange
-        self._recorder = recorder
-        self._token = token
-
-    def left(self) -> None:
-        """Django is done with it, but for the body of a stream."""
-        if self._token is not None:
-            leave(self._token)
-
-    def broken(self, error: BaseException) -> None:
+    def _broken(self, exchange: Exchange | None, is_ours: bool, error: BaseException) -> None:
         """No response: Django turns what views raise into one, so this is the end of the process, or of the client."""
-        if self._token is not None and self._exchange is not None:
-            self._exchange.failed = not isinstance(error, CancelledError)
-            self._recorder.record(self._exchange)
+        if is_ours and exchange is not None:
+            exchange.failed = not isinstance(error, CancelledError)
+            self._recorder.record(exchange)
 
-    def answered(self, response: HttpResponseBase) -> None:
+    def _answered(
+        self, request: HttpRequest, response: HttpResponseBase, exchange: Exchange | None, is_ours: bool
+    ) -> None:
         """Note the route, and unless somebody further out does so, the response."""
-        exchange, recorder = self._exchange, self._recorder
         if exchange is None:
             return
-        if exchange.method == "GET" and exchange.name is None and exchange.pattern is None:
-            try:
-                note_match(exchange, self._request)
-            except Exception as error:
-                exchange.name = exchange.pattern = None
-                recorder.unlabelled(error)
-        if self._token is None:
+        recorder = self._recorder
+        try:
+            if exchange.pattern is None and exchange.name is None and request.method == "GET":
+                note_match(exchange, request)
+                if not recorder.item_routes:
+                    exchange.params = None
+        except Exception as error:
+            recorder.unlabelled(exchange, error)
+        if not is_ours:
             return
         try:
             status = exchange.status = response.status_code

@@ -473,7 +473,7 @@ def test_a_bug_in_reading_the_route_reaches_the_log_and_not_the_visitor(
     def wrong(*args: object, **named: object) -> None:
         raise ValueError("our own bug")
 
-    for name in ("integrations.flask._note_route", "integrations.flask.note_rule", "middleware.routes.note_rule"):
+    for name in ("integrations.flask.name_rule", "middleware.wsgi.note_wsgi_route"):
         monkeypatch.setattr(f"pathhits.{name}", wrong)
     hits = PathHits()
     app = wrap(hits, make_shop())

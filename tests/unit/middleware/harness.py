@@ -20,7 +20,8 @@ from typing import Any
 
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.guard import Guard
-from pathhits.capture.recorder import Recorder
+from pathhits.capture.items import Items
+from pathhits.capture.recorder import EntryReader, Recorder
 from pathhits.hits import DROPS, HITS, REQUESTS, Batch
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
@@ -85,8 +86,10 @@ class Count:
         self.settings = Settings(flush_interval=3600.0, **overrides)
         self.guard = Guard()
         self.sums = Sums()
-        self.buffer = Buffer(self.settings, self.sums, self.sums, self.guard)
-        self.recorder = Recorder(self.settings, self.buffer.append, self.guard)
+        self.items = Items()
+        reader = EntryReader(self.settings, self.guard)
+        self.buffer = Buffer(self.settings, self.sums, self.sums, self.guard, self.items, reader=reader)
+        self.recorder = Recorder(self.settings, self.buffer.append, self.guard, reader, self.items)
 
     def total(self, counter: str) -> int:
         """What a counter adds up to, over its subjects."""
@@ -106,7 +109,7 @@ class Count:
 
 def wsgi_class(module: types.ModuleType) -> Wrap:
     """Wraps with the WSGI middleware of a module, the real one or a mutant."""
-    return lambda app, recorder: module.WsgiMiddleware(app, recorder, "X-Forwarded-For", "pathhits_optout")
+    return lambda app, recorder: module.count_wsgi(app, recorder, "X-Forwarded-For")
 
 
 def asgi_class(module: types.ModuleType) -> Wrap:
@@ -115,7 +118,7 @@ def asgi_class(module: types.ModuleType) -> Wrap:
     async def at_shutdown() -> None:
         pass
 
-    return lambda app, recorder: module.AsgiMiddleware(app, recorder, "X-Forwarded-For", "pathhits_optout", at_shutdown)
+    return lambda app, recorder: module.count_asgi(app, recorder, "X-Forwarded-For", at_shutdown)
 
 
 def mutant(name: str, old: str, new: str) -> types.ModuleType:

@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 from pathhits.hits import DROPS, HITS, REQUESTS
-from pathhits.middleware.asgi import AsgiMiddleware
-from pathhits.middleware.wsgi import WsgiMiddleware
+from pathhits.middleware.asgi import count_asgi
+from pathhits.middleware.wsgi import count_wsgi
 from tests.unit.middleware import asgi_cases, wsgi_cases
 from tests.unit.middleware.harness import AsgiCase, Count, Trace, WsgiCase
 
@@ -86,7 +86,7 @@ def wsgi(environ: dict[str, Any], start_response: Any) -> Any:
     environ["PATH_INFO"] = "/page"
     app = WSGI[int(number)].make(Trace())
     if how == "counted":
-        app = WsgiMiddleware(app, COUNT.recorder, "X-Forwarded-For", "")
+        app = count_wsgi(app, COUNT.recorder, "X-Forwarded-For")
     return app(environ, start_response)
 
 
@@ -108,7 +108,7 @@ async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
     scope = {**scope, "path": "/page", "raw_path": b"/page", "extensions": {}}
     app = ASGI[int(number)].make(Trace())
     if how == "counted":
-        app = AsgiMiddleware(app, COUNT.recorder, "X-Forwarded-For", "", _nothing)
+        app = count_asgi(app, COUNT.recorder, "X-Forwarded-For", _nothing)
     await app(scope, receive, send)
 
 

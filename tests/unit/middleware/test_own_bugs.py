@@ -50,7 +50,7 @@ def _route(count: Count, patch: pytest.MonkeyPatch) -> None:
 
 
 def _look(count: Count, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(wsgi.WsgiMiddleware, "_watched", _bug)
+    patch.setattr(wsgi, "_watched", _bug)
     patch.setattr(asgi, "is_disconnect", lambda error: False)
 
 

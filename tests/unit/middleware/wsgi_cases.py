@@ -574,6 +574,7 @@ _SPECIAL = [
     WsgiCase("a path of surrogates", body(lambda trace: [b"x"]), "hit", extra={"PATH_INFO": "/\udcff\u20ac"}),
     WsgiCase("an environ of None", body(lambda trace: [b"x"]), "hit", extra={"SCRIPT_NAME": None, "REMOTE_ADDR": None}),
     WsgiCase("a broken environ", body(lambda trace: [b"x"]), "internal", extra={"PATH_INFO": 7}),
+    WsgiCase("a broken mount", body(lambda trace: [b"x"]), "internal", extra={"SCRIPT_NAME": 7}),
     WsgiCase(
         "a broken environ, failing", raising(lambda: ValueError("x")), "internal", extra={"HTTP_COOKIE": object()}
     ),

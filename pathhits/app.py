@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from pathhits.jobs.items import ItemsReport
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
-    from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats
+    from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats, Visits
     from pathhits.storage.sql.ledger import Ledger
     from pathhits.storage.sql.reads import Reads
 
@@ -325,6 +325,14 @@ class PathHits:
         """One number a step in a time zone; see `Stats.series`."""
         return self.stats.series(metric, since, until, by, tz, label, item)
 
+    def visits(self, since: datetime | None = None, until: datetime | None = None) -> Visits:
+        """Visits, bounces and seconds of the visits that began between two aware datetimes; see `Stats.visits`."""
+        return self.stats.visits(since, until)
+
+    def active_visitors(self) -> int:
+        """Visitors who made a hit in the last five minutes; 0 where `Settings.visit_timeout` is."""
+        return self.stats.active_visitors()
+
     def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
         """Requests seen and not counted, by reason, stored + pending."""
         return self.stats.drops(since, until)
@@ -350,7 +358,7 @@ class PathHits:
     @cached_property
     def pending(self) -> PendingStore:
         """The counting side of Redis."""
-        return PendingStore(self.redis, self.keys)
+        return PendingStore(self.redis, self.keys, visit_timeout=self.settings.visit_timeout)
 
     @cached_property
     def buffer(self) -> Buffer:

@@ -239,12 +239,18 @@ def _summary(hits: PathHits) -> dict[str, Any]:
         "hits": hits.total("hits"),
         "pending_hits": hits.stats.pending_total(),
         "visitors_today": hits.stats.visitors(now.replace(hour=0, minute=0, second=0, microsecond=0), now),
+        "active_visitors": hits.active_visitors(),
+        "visits": hits.visits().as_dict(),
         "drops": hits.drops(),
         "rules": _rule_stats(hits),
         "generations_waiting": count,
         "oldest_waits_seconds": None if age is None else round(age, 1),
         "syncs": [dict(row) for row in hits.reads.last_syncs(SYNCS_SHOWN)],
     }
+
+
+def _seconds(duration: float | None) -> str:
+    return "-" if duration is None else f"{duration:.1f}"
 
 
 def _rule_stats(hits: PathHits) -> dict[str, Any]:
@@ -261,6 +267,11 @@ def _print_summary(summary: dict[str, Any]) -> None:
         ("hits", summary["hits"]),
         ("  of these not yet in SQL", summary["pending_hits"]),
         ("visitors today (UTC)", summary["visitors_today"]),
+        ("visitors in the last 5 minutes", summary["active_visitors"]),
+        ("visits", summary["visits"]["visits"]),
+        ("  of one hit (bounces)", summary["visits"]["bounces"]),
+        ("average visit, seconds", _seconds(summary["visits"]["average_duration"])),
+        ("  without bounces", _seconds(summary["visits"]["average_duration_without_bounces"])),
         *((f"dropped: {reason}", n) for reason, n in drops.items()),
     ]
     _print_table("Totals", [("", "left"), ("", "right")], rows, "")

@@ -22,6 +22,16 @@ LAST_HOUR = 2**31 - 1
 VIEWS = "views"
 #: Views that its rules refused; the subject is ``type:reason``.
 REFUSALS = "refusals"
+#: Visits, visits of one hit, and the time they took: the subject is empty, or an item's ``type:id`` (visits, seconds).
+VISITS = "visits"
+BOUNCES = "bounces"
+SECONDS = "seconds"
+#: Views of one item whose time is known, as something followed in the visit; the subject is ``type:id``.
+TIMED = "timed"
+#: Counters of an item that tell of visits.
+ITEM_TIMES = (VISITS, SECONDS, TIMED)
+#: Counters to which a late hit may add less than nothing, in the hour of what it corrects.
+CORRECTED = frozenset((VISITS, BOUNCES, SECONDS))
 #: The label of what came after `Settings.max_labels` distinct labels.
 OTHER = "(other)"
 #: Sets what is remembered of items apart from what is of labels, which hold no control characters.
@@ -75,6 +85,35 @@ class View(NamedTuple):
         return self.counts_as or self.item
 
 
+#: What a step of a visit says of a view it showed: it counted, or it did not; or `ASKED` and the view's grant, where
+#: Redis knows; or the view's place in the batch, beginning at 1.
+PASSED = "+"
+REFUSED = "-"
+ASKED = "?"
+
+
+class Step(NamedTuple):
+    """A hit as a part of its visit; ``shown`` are marks (`PASSED` ...) and items of the views it may be.
+
+    With ``age``, the seconds for which a page was shown, it is no hit: it says that the visitor left that page.
+    """
+
+    moment: float
+    shown: tuple[tuple[str, str], ...] = ()
+    age: float | None = None
+
+
+class Stay(NamedTuple):
+    """Hits of one visitor in their order, to be sorted into visits.
+
+    ``ids`` are his keyed ids in the order in which he is looked up, ``home`` is the index of the one he is kept under.
+    """
+
+    ids: tuple[str, ...]
+    home: int
+    steps: tuple[Step, ...]
+
+
 class Sketch(NamedTuple):
     """The visitors of one label (or `SITE`) on one UTC day (whole days since 1970)."""
 
@@ -98,6 +137,7 @@ class Batch:
     visitors: Mapping[Sketch, tuple[int, ...]]
     views: tuple[View, ...] = ()
     events: tuple[str, ...] = ()
+    stays: tuple[Stay, ...] = ()
 
     @property
     def requests(self) -> int:

@@ -91,6 +91,8 @@ class Settings:
     salt_rotation: SaltRotation = setting("day", "", "How long a visitor can be recognised: day, week, month or never.")
     opt_out_cookie: str = setting("pathhits_optout", "cookie", "A request with this cookie counts without a visitor.")
 
+    visit_timeout: int = setting(1_800, "s", "A visit ends when its visitor makes no hit for so long; 0: no visits.")
+
     flush_interval: float = setting(1.0, "s", "How often a process sends what it counted to Redis.")
     buffer_size: int = setting(50_000, "entries", "What a process holds while Redis is away; the rest is shed.")
     fallback_after: float = setting(
@@ -380,6 +382,8 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{name.upper()}={getattr(settings, name):g}: give 0 or more")
     if not settings.redis_url:
         raise SettingsError("REDIS_URL is empty: give a URL such as redis://127.0.0.1:6379/0")
+    if not 0 <= settings.visit_timeout <= 86_400:
+        raise SettingsError(f"VISIT_TIMEOUT={settings.visit_timeout}: give seconds, at most 86400, or 0 for no visits")
     if settings.cold_below < 0 or settings.cold_below > settings.hot_at:
         raise SettingsError(
             f"COLD_BELOW={settings.cold_below} is above HOT_AT={settings.hot_at}: "

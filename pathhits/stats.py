@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -20,14 +20,14 @@ from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.core.rules import subject, type_of
 from pathhits.errors import StoreUnavailable
-from pathhits.hits import DROPS, HITS, REFUSALS, SITE, VIEWS, Delta, Sketch
+from pathhits.hits import BOUNCES, CORRECTED, DROPS, HITS, REFUSALS, SECONDS, SITE, VIEWS, VISITS, Delta, Sketch
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Reads, Stored, Window
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 
 T = TypeVar("T")
-Metric = Literal["hits", "requests", "visitors", "views"]
+Metric = Literal["hits", "requests", "visitors", "views", "visits", "bounces", "seconds"]
 #: Labels with pending hits that `Stats.top_paths` looks up in SQL, those with the most of them; beyond so many, one
 #: with few pending and not quite enough stored hits may be missed until the next sync. SQLite takes 32,766 parameters.
 PENDING_LABELS = 20_000
@@ -60,6 +60,31 @@ class ItemRow:
     item_id: str
     views: int
     visitors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Visits of a period, those of one hit, and the seconds from the first to the last hit of each, summed."""
+
+    visits: int
+    bounces: int
+    seconds: int
+
+    @property
+    def average_duration(self) -> float | None:
+        """Seconds a visit took; a bounce took none. None where there was no visit."""
+        return self.seconds / self.visits if self.visits else None
+
+    @property
+    def average_duration_without_bounces(self) -> float | None:
+        """Seconds a visit of more than one hit took; None where there was none."""
+        stayed = self.visits - self.bounces
+        return self.seconds / stayed if stayed > 0 else None
+
+    def as_dict(self) -> dict[str, int | float | None]:
+        """All of it as plain values, for JSON."""
+        means = ("average_duration", "average_duration_without_bounces")
+        return asdict(self) | {name: getattr(self, name) for name in means}
 
 
 class _Kind(NamedTuple):
@@ -165,7 +190,8 @@ class Stats:
         """One number a step between two aware datetimes, steps of ``by`` in the zone ``tz``; empty steps are 0.
 
         ``label`` asks for the hits or visitors of one label, ``item`` = (type, id) for the views or visitors of one
-        item; without them it is the whole site. Hits and views fall into the step in which their UTC hour starts.
+        item; without them it is the whole site. Hits and views fall into the step in which their UTC hour starts,
+        visits, bounces and seconds into that of the visit's first hit.
         Visitors are counted by UTC day, so they have no steps shorter than a day, and a UTC day belongs to the step
         that holds its noon.
         """
@@ -176,7 +202,20 @@ class Stats:
             index = where(hour)
             if 0 <= index < len(values):
                 values[index] += n
-        return [Point(start, n) for start, n in zip(starts, values, strict=True)]
+        # A correction may be in SQL before what it corrects, for a moment.
+        return [Point(start, max(n, 0)) for start, n in zip(starts, values, strict=True)]
+
+    def visits(self, since: datetime | None = None, until: datetime | None = None) -> Visits:
+        """The visits that began between two aware datetimes, in whole UTC hours; None is without end."""
+        window, counters = _window(since, until), (VISITS, BOUNCES, SECONDS)
+        live = self._scan()
+        stored = self._reads.site_sums(counters, window, list(live))
+        sums = self._with_pending(stored, live, lambda deltas: _site_sums(deltas, counters, window))
+        return Visits(*(max(sums[name], 0) for name in counters))
+
+    def active_visitors(self) -> int:
+        """Visitors who made a hit in the last five minutes."""
+        return self._redis(self._pending.active_visitors)
 
     def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
         """Requests that were seen and are no hits, by reason, the most frequent first."""
@@ -232,7 +271,9 @@ class Stats:
             stored = self._reads.site_hours(metric, window, list(live))
         else:
             stored = self._reads.hours(kind.family, only, window, list(live))
-        return self._with_pending(stored, live, lambda deltas: _sum(deltas, metric, window, subject=only))
+        # Of visits there are also those of items: the site's have no subject.
+        of = "" if only is None and metric in CORRECTED else only
+        return self._with_pending(stored, live, lambda deltas: _sum(deltas, metric, window, subject=of))
 
     def _with_pending(
         self,
@@ -314,6 +355,11 @@ def _most(sums: Iterable[Counter[str]], limit: int) -> list[str]:
     for one in sums:
         total.update(one)
     return sorted(label for label, _ in total.most_common(limit))
+
+
+def _site_sums(deltas: Mapping[Delta, int], counters: Sequence[str], window: Window) -> Counter[str]:
+    """Each counter of the whole site over all hours of the window."""
+    return Counter({name: sum(_sum(deltas, name, window, subject="").values()) for name in counters})
 
 
 def _sum(

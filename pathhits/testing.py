@@ -169,6 +169,10 @@ class MemorySink:
         self.settle()
         return {sketch: len(self.seen.get(sketch, ())) for sketch in sketches}
 
+    def active_visitors(self) -> int:
+        """Visits are not counted in memory."""
+        return 0
+
     def waiting(self) -> tuple[int, float | None]:
         """Nothing waits for SQL."""
         return 0, None

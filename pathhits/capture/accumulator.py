@@ -1,15 +1,49 @@
-"""Coalesces hits into deltas and visitors until they are cut into batches; bounded in labels and visitors."""
+"""Coalesces hits into deltas, visitors and stays until they are cut into batches; bounded in labels and visitors."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from itertools import islice
+from operator import attrgetter
+from typing import NamedTuple
 
 from pathhits.core.rules import Refusal, subject, type_of
-from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, Delta, Sketch, View
+from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, Delta, Sketch, Stay, Step, View
 
 #: UTC days for which the distinct labels are remembered: today, and yesterday for what comes late.
 DAYS_REMEMBERED = 2
+#: Deltas that one view, and the stay of one visitor, cost Redis about as much as.
+VIEW_COST = 3
+STAY_COST = 3
+#: Steps of one visitor that one batch takes.
+STEPS_A_STAY = 50
+
+
+class Whose(NamedTuple):
+    """A visitor's keyed ids in the order in which Redis looks him up, and the index of the one he is kept under."""
+
+    ids: tuple[str, ...]
+    home: int
+
+
+class _Waiting(NamedTuple):
+    """A step, and the view it showed that is to be judged in the same batch."""
+
+    step: Step
+    view: View | None
+
+    @property
+    def cost(self) -> int:
+        return 0 if self.view is None else VIEW_COST
+
+    def marked(self, number: int) -> Step:
+        """The step as a batch has it in which its view is the one of this number."""
+        if self.view is None:
+            return self.step
+        return self.step._replace(shown=((str(number), self.view.subject), *self.step.shown))
+
+
+_moment = attrgetter("step.moment")
 
 
 class Accumulator:
@@ -25,11 +59,15 @@ class Accumulator:
         self._labels: dict[int, set[str]] = {}
         self._items: dict[int, set[str]] = {}
         self._views: deque[View] = deque()
+        self._stays: dict[Whose, list[_Waiting]] = {}
+        self._steps = 0
         #: Visitors that were not noted because too many waited.
         self.visitors_shed = 0
+        #: Hits that are in no visit because too many waited.
+        self.steps_shed = 0
 
     def __bool__(self) -> bool:
-        return bool(self._deltas or self._visitors or self._requests or self._views)
+        return bool(self._deltas or self._visitors or self._requests or self._views or self._stays)
 
     def request(self, hour: int, amount: int = 1) -> None:
         """Count requests seen, whatever becomes of them."""
@@ -49,6 +87,57 @@ class Accumulator:
         if visitor is not None:
             self._see(Sketch(day, label), visitor)
             self._see(Sketch(day, SITE), visitor)
+
+    def step(self, whose: Whose, step: Step, view: View | None = None) -> None:
+        """Take a hit as a part of its visit, with the view it may be, or a page's being left.
+
+        When too many wait, the visit goes without it.
+        """
+        if self._steps >= self._max_waiting:
+            self.steps_shed += 1
+            if view is not None:
+                self.candidate(view)
+            return
+        if step.shown:
+            admitted = tuple((mark, self.admit_item(step.moment, item)) for mark, item in step.shown)
+            step = step._replace(shown=admitted)
+        self._stays.setdefault(whose, []).append(_Waiting(step, view))
+        self._steps += 1
+
+    def take_stays(self, room: int, views: int) -> tuple[tuple[Stay, ...], tuple[View, ...]]:
+        """Remove and return stays that fit into ``room`` deltas, and the views to be judged with them.
+
+        The longest waiting visitor comes first, his steps in the order of their moments; what does not fit stays.
+        ``views`` are in the batch already.
+        """
+        stays: list[Stay] = []
+        judged: list[View] = []
+        while room >= STAY_COST + VIEW_COST and self._stays:
+            whose, waiting = next(iter(self._stays.items()))
+            waiting.sort(key=_moment)
+            room -= STAY_COST
+            steps: list[Step] = []
+            for one in waiting:
+                if room < one.cost or len(steps) >= STEPS_A_STAY:
+                    break
+                room -= one.cost
+                if one.view is not None:
+                    judged.append(one.view)
+                steps.append(one.marked(views + len(judged)))
+            stays.append(Stay(*whose, tuple(steps)))
+            del waiting[: len(steps)]
+            self._steps -= len(steps)
+            if not waiting:
+                del self._stays[whose]
+        return tuple(stays), tuple(judged)
+
+    def forgo_stays(self) -> None:
+        """Let the visits go without what waits, as Redis that holds them is away; views are judged without them."""
+        for waiting in self._stays.values():
+            self._views.extend(one.view for one in waiting if one.view is not None)
+        self.steps_shed += self._steps
+        self._steps = 0
+        self._stays.clear()
 
     def candidate(self, view: View) -> None:
         """Take a view that the rules have yet to judge; refused when too many wait."""

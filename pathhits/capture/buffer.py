@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 import redis
 
-from pathhits.capture.accumulator import Accumulator
+from pathhits.capture.accumulator import STAY_COST, VIEW_COST, Accumulator, Whose
 from pathhits.capture.detour import Aside, Detour
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
@@ -29,9 +29,9 @@ from pathhits.core.periods import hour_of
 from pathhits.core.referrers import host_of
 from pathhits.core.rules import Limits, Refusal, type_of
 from pathhits.core.statuses import Reason
-from pathhits.core.visitors import previous_period, salt_period, secret_salt
+from pathhits.core.visitors import previous_period, salt_period, secret_salt, visit_periods
 from pathhits.events import USER_AGENT_BYTES, Logged, kept, milliseconds, new_id, viewed
-from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, View
+from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, Step, View
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
 
@@ -43,8 +43,6 @@ BATCH_SIZE = 250
 LONGEST_BACKOFF = 10.0
 #: Salt periods remembered: the current one, the one before for late hits, and the next after midnight.
 SALTS_REMEMBERED = 4
-#: Deltas that one view costs Redis about as much as.
-VIEW_COST = 3
 #: Flush intervals without a sign of the flusher after which a request flushes in its stead.
 LATE_INTERVALS = 5
 #: Entries folded before other threads get a turn.
@@ -63,6 +61,13 @@ class Salts(Protocol):
     """Where salts come from; may raise `redis.RedisError`."""
 
     def get(self, period: str) -> bytes | None: ...
+
+
+class _Keys(NamedTuple):
+    """The salts under which the visits of one minute are looked up, and the index of the minute's own."""
+
+    salts: tuple[bytes, ...]
+    home: int
 
 
 class Seen(NamedTuple):
@@ -128,6 +133,7 @@ class Buffer:
         self._late_at = 0.0
         self._suspected = 0.0
         self._known_salts: dict[str, bytes | None] = {}
+        self._visit_keys: tuple[tuple[int, int], _Keys | None] = ((-1, -1), None)
         #: Requests whose counts Redis has acknowledged, and batches sent again after an unknown outcome.
         self.sent = 0
         self.resent = 0
@@ -310,13 +316,14 @@ class Buffer:
             entry = self._reader.read(self._entries.popleft())
             try:
                 salt, shown = self._salt(entry, ask_for_salts), self._shown(entry, ask_for_salts)
+                keys = self._keys(entry, ask_for_salts)
             except LookupError:
                 self._entries.appendleft(entry)
                 return False
             except BaseException:
                 self._entries.appendleft(entry)
                 raise
-            self._fold_one(entry, salt, shown)
+            self._fold_one(entry, salt, shown, keys)
             if number % FOLD_SLICE == 0:
                 time.sleep(0)
         return self._fold_seen(ask=ask_for_salts)
@@ -379,16 +386,17 @@ class Buffer:
         )
         return view._replace(event=event.text(), counts_as=item)
 
-    def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None) -> None:
+    def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None, keys: _Keys | None) -> None:
         hour = hour_of(entry.moment)
         self._accumulator.request(hour)
         try:
             reason = self._judge.reason(entry)
             label, excluded = ("", False) if reason else self._judge.label(entry)
             visitor = None if reason or excluded or salt is None else self._judge.visitor(entry, salt)
+            whose = Whose(self._judge.ids(entry, keys.salts), keys.home) if visitor is not None and keys else None
         except Exception as error:
             self._guard.failed("internal", error)
-            reason, excluded, label, visitor = Reason.INTERNAL, False, "", None
+            reason, excluded, label, visitor, whose = Reason.INTERNAL, False, "", None, None
         if reason or excluded:
             self._accumulator.drop(hour, reason or Reason.EXCLUDED)
             if shown and reason == Reason.BOT:
@@ -396,14 +404,35 @@ class Buffer:
                 _say(shown.item, Refusal.BOT)
         else:
             self._accumulator.hit(hour, label, visitor)
-            if shown:
-                self._accumulator.candidate(self._with_event(shown, entry, is_user=False))
+            view = self._with_event(shown, entry, is_user=False) if shown else None
+            if whose is not None:
+                self._accumulator.step(whose, Step(entry.moment, entry.viewed), view)
+            elif view is not None:
+                self._accumulator.candidate(view)
 
     def _salt(self, entry: Entry, ask: bool) -> bytes | None:
         """The salt for this entry's visitor, None when it has none; LookupError when it is not known yet."""
         if entry.reason or entry.anonymous:
             return None
         return self._salt_of(salt_period(entry.moment, self._settings.salt_rotation), ask)
+
+    def _keys(self, entry: Entry, ask: bool) -> _Keys | None:
+        """The salts under which the visit of this entry is looked up, None when it is in none.
+
+        LookupError when one of them is not known yet.
+        """
+        if entry.reason or entry.anonymous or not self._settings.visit_timeout or self._detour.is_open:
+            return None
+        now = time.time()
+        minutes = int(entry.moment // 60), int(now // 60)
+        # All moments of a minute, as all borders, are the same here.
+        if self._visit_keys[0] != minutes:
+            periods, home = visit_periods(entry.moment, now, self._settings.salt_rotation)
+            salts = [self._salt_of(period, ask) for period in periods]
+            known = tuple(salt for salt in salts if salt is not None)
+            own = None if salts[home] is None else _Keys(known, home - salts[:home].count(None))
+            self._visit_keys = minutes, own
+        return self._visit_keys[1]
 
     def _salts_of(self, moment: float, ask: bool) -> list[bytes]:
         """The salts under which a viewer may be known: of this period, and of the one before it."""
@@ -488,8 +517,11 @@ class Buffer:
     def _cut(self) -> Batch:
         self._sequence += 1
         views = self._accumulator.take_views(BATCH_SIZE // VIEW_COST)
-        deltas, visitors = self._accumulator.take(BATCH_SIZE - VIEW_COST * len(views))
-        return Batch(self._client, self._sequence, secrets.token_hex(8), deltas, visitors, views)
+        room = BATCH_SIZE - VIEW_COST * len(views)
+        stays, judged = self._accumulator.take_stays(room, len(views))
+        room -= STAY_COST * len(stays) + VIEW_COST * len(judged)
+        deltas, visitors = self._accumulator.take(room)
+        return Batch(self._client, self._sequence, secrets.token_hex(8), deltas, visitors, views + judged, (), stays)
 
 
 def _say(item: str, refusal: str) -> None:

@@ -1,6 +1,6 @@
 """The way into SQL that counts take while Redis is away: a batch is made for SQL, and SQL alone takes it.
 
-Views are judged by this process alone, and visitors are not counted: their sketches are in Redis.
+Views are judged by this process alone; visitors and visits are not counted: what tells them apart is in Redis.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Detour:
             if not self.is_busy:
                 # A batch that SQL refuses from the start could go nowhere else: it would wait in vain.
                 sink.check()
-                self._guard.failed("Redis is away, counts go into SQL", "without visitors")
+                self._guard.failed("Redis is away, counts go into SQL", "without visitors and visits")
             while self.is_busy or (self.is_open and accumulator):
                 batch = self._in_flight = self._in_flight or self._cut(accumulator)
                 sink.add(batch)
@@ -104,6 +104,7 @@ class Detour:
         return sent
 
     def _cut(self, accumulator: Accumulator) -> Batch:
+        accumulator.forgo_stays()
         views = [(view, self._court.judge(view)) for view in accumulator.take_views(BATCH_SIZE)]
         events = tuple(view.event for view, refusal in views if view.event and not refusal)
         deltas, _ = accumulator.take(BATCH_SIZE)

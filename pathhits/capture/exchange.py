@@ -40,7 +40,8 @@ class Exchange:
     of a label. ``peer`` is the address of the connection, ``forwarded`` the proxy header; they stay in this process:
     what leaves it is the label and a keyed hash. Of ``referrer``, the page the client says it comes from, only the
     host does. ``gone`` says that the client went away before the end, ``failed`` that the app broke its response.
-    ``params`` are what the route took out of the path. ``moment`` is when it was over (unix seconds), 0 before.
+    ``params`` are what the route took out of the path, ``viewed`` the views that the app asked about meanwhile, as
+    `Step.shown` has them. ``moment`` is when it was over (unix seconds), 0 before.
     """
 
     # What the response has not said (yet). On the class, so that making an exchange costs nothing for them.
@@ -57,6 +58,7 @@ class Exchange:
     resolve: Resolve | None = None
     rule: Any = None
     mount: str = ""
+    viewed: tuple[tuple[str, str], ...] = ()
     failed: bool = False
     gone: bool = False
 

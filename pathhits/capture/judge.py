@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from pathhits.capture.exchange import UNMATCHED
@@ -53,8 +53,12 @@ class Judge:
 
     def viewer(self, entry: Entry, salt: bytes, user_id: str | None = None) -> str:
         """The keyed id that the rules know the entry's viewer by: the user where known, else the visitor."""
-        number = self.visitor(entry, salt) if user_id is None else visitor_id("user", user_id, salt)
-        return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+        return _shown(self.visitor(entry, salt) if user_id is None else visitor_id("user", user_id, salt))
+
+    def ids(self, entry: Entry, salts: Sequence[bytes]) -> tuple[str, ...]:
+        """The keyed ids of the entry's visitor under each of some salts."""
+        address = client_address(entry.peer, entry.forwarded, self._settings.trusted_proxies)
+        return tuple(_shown(visitor_id(address, entry.user_agent or "", salt)) for salt in salts)
 
     def visitor(self, entry: Entry, salt: bytes) -> int:
         """The keyed hash of the entry's client address and user agent."""
@@ -64,3 +68,7 @@ class Judge:
     def _label(self, name: str | None, pattern: str | None, path: str) -> tuple[str, bool]:
         label = labels.choose(name, pattern, path, self._settings.route_label)
         return label, any(self._excluded(word) for word in (label, name, pattern) if word)
+
+
+def _shown(number: int) -> str:
+    return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"

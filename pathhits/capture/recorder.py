@@ -26,7 +26,8 @@ class Entry(NamedTuple):
 
     ``reason`` is "" for a candidate hit, else why it is none. ``path`` is None for an explicit label, which is
     then ``name``. ``user_agent`` is None where no request is known. ``params`` are those of the route, ``referrer``
-    is the header, None where no request is known.
+    is the header, None where no request is known. ``viewed`` are the views that the app asked about in the request,
+    as `Step.shown` has them.
     """
 
     moment: float
@@ -41,6 +42,7 @@ class Entry(NamedTuple):
     anonymous: bool
     params: Mapping[str, Any] | None = None
     referrer: str | None = None
+    viewed: tuple[tuple[str, str], ...] = ()
 
 
 #: What the buffer queues: an entry, or an exchange that is over. That holds what a server passed on of the request,
@@ -168,6 +170,7 @@ class EntryReader:
             self._is_anonymous(exchange),
             exchange.params,
             exchange.referrer[:HEADER_LENGTH],
+            exchange.viewed,
         )
 
     def _is_anonymous(self, exchange: Exchange) -> bool:

@@ -15,7 +15,10 @@ from pathhits.capture.items import Items
 from pathhits.capture.recorder import Entry, EntryReader
 from pathhits.core.bots import is_bot
 from pathhits.core.rules import Refusal, Verdict, check_type, subject
-from pathhits.hits import View
+from pathhits.hits import ASKED, PASSED, REFUSED, View
+
+#: Views of one request that are a part of its visit; an app may ask about more.
+MOST_VIEWED = 20
 
 
 class Court(Protocol):
@@ -63,6 +66,8 @@ class Viewing:
         else:
             reason = self._asked(seen)
         self._buffer.see(seen._replace(verdict=reason))
+        if ip is None and user_agent is None:
+            _mark(seen, reason)
         return Verdict(Refusal.UNAVAILABLE if reason is None else reason)
 
     def _asked(self, seen: Seen) -> str | None:
@@ -83,3 +88,11 @@ class Viewing:
         given = ip is not None or user_agent is not None
         entry = self._reader.person(None if given else in_progress())
         return entry._replace(peer=ip or "", user_agent=user_agent, anonymous=ip is None) if given else entry
+
+
+def _mark(seen: Seen, reason: str | None) -> None:
+    """Tell the request in progress what it showed, so that its time counts for the item."""
+    exchange = in_progress()
+    if exchange is not None:
+        mark = f"{ASKED}{seen.grant}" if reason is None else REFUSED if reason else PASSED
+        exchange.viewed = (*exchange.viewed, (mark, seen.item))[-MOST_VIEWED:]

@@ -10,6 +10,8 @@ from pathhits.settings import SaltRotation
 
 #: Random bytes of a salt.
 SALT_BYTES = 16
+#: Seconds before the end of a period in which the next has to be reckoned with: other machines' clocks, what waits.
+BORDER = 60.0
 #: Seconds a salt is kept after its period has ended, for visits that cross the border.
 SALT_KEPT_AFTER = 48 * 3600
 
@@ -57,6 +59,20 @@ def previous_period(moment: float, rotation: SaltRotation) -> str | None:
     """The salt period before the one of ``moment``; None when there is only one."""
     days = {"day": 1, "week": 7, "month": datetime.fromtimestamp(moment, UTC).day, "never": 0}[rotation]
     return salt_period(moment - days * 86_400, rotation) if days else None
+
+
+def visit_periods(moment: float, now: float, rotation: SaltRotation) -> tuple[tuple[str, ...], int]:
+    """The salt periods in which a visit that holds ``moment`` may be known, and the index of the moment's own.
+
+    Its own, the one before, and first of all the next, once that may have begun: a late hit finds the visit that went
+    on after the border. ``now`` is the present moment.
+    """
+    own, before = salt_period(moment, rotation), previous_period(moment, rotation)
+    if before is None:
+        return (own,), 0
+    if period_end(before) <= now < period_end(own) - BORDER:
+        return (own, before), 0
+    return (salt_period(period_end(own), rotation), own, before), 1
 
 
 def period_end(period: str) -> float:

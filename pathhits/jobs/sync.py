@@ -18,7 +18,7 @@ from pathhits.core import labels
 from pathhits.core.rules import type_of
 from pathhits.errors import PathHitsError, StoreUnavailable
 from pathhits.events import Logged
-from pathhits.hits import DROPS, HITS, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch
+from pathhits.hits import CORRECTED, DROPS, HITS, ITEM_TIMES, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.ledger import Applied, Contents, Ledger, Letter
@@ -97,7 +97,8 @@ def sort_out(generation: str, fields: Mapping[bytes, bytes], entries: Iterable[b
     contents = Contents(generation)
     for field, amount in fields.items():
         try:
-            _sort_in(contents, *Delta.parse(field), _number(amount))
+            delta = Delta.parse(field)
+            _sort_in(contents, *delta, _number(amount, signed=delta.counter in CORRECTED))
         except ValueError as error:
             contents.letters.append(Letter(_shown(field), _shown(amount), str(error)))
     for entry in entries:
@@ -121,9 +122,14 @@ def _sort_in_events(contents: Contents, entry: bytes) -> None:
 
 
 def _sensible(event: Logged) -> Logged:
-    if event.item and (labels.clean(event.item) != event.item or not type_of(event.item).isidentifier()):
-        raise ValueError("not an item")
+    if event.item:
+        _check_item(event.item)
     return event
+
+
+def _check_item(subject: str) -> None:
+    if labels.clean(subject) != subject or not type_of(subject).isidentifier():
+        raise ValueError("not an item")
 
 
 class _Read(NamedTuple):
@@ -173,10 +179,15 @@ def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: 
         contents.paths.setdefault(subject, {})[hour] = amount
         name = HITS
     elif counter == VIEWS:
-        if labels.clean(subject) != subject or not type_of(subject).isidentifier():
-            raise ValueError("not an item")
+        _check_item(subject)
         contents.items.setdefault(subject, {})[hour] = amount
         name = f"{VIEWS}:{type_of(subject)}"
+    elif counter in ITEM_TIMES and subject:
+        _check_item(subject)
+        contents.times.setdefault(subject, {})[counter, hour] = amount
+        return
+    elif counter in CORRECTED and not subject:
+        name = counter
     elif counter == REFUSALS and subject.replace(":", "_").isidentifier():
         name = f"{REFUSALS}:{subject}"
     elif counter == DROPS and subject.isidentifier():
@@ -189,9 +200,9 @@ def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: 
     contents.site[name, hour] = total if total < COUNTER_MAX else COUNTER_MAX
 
 
-def _number(amount: bytes) -> int:
+def _number(amount: bytes, *, signed: bool = False) -> int:
     number = int(amount)
-    if not 0 <= number <= COUNTER_MAX:
+    if not (-COUNTER_MAX if signed else 0) <= number <= COUNTER_MAX:
         raise ValueError("an amount out of range")
     return number
 

@@ -150,6 +150,7 @@ CHECKS = {
             assert (stats.views, stats.recent_views, stats.days[-1].views, stats.partial) == (1, 1, 1, False)
             assert hits.hot_items("product") == []
     """,
+    "reading_visits": "assert found.average_duration is None",
     "testing_views": "",
     "testing": "test_product_pages_are_counted_together()",
     "clock": "",
@@ -327,6 +328,8 @@ TTLS = {
     "client": f"{keys.CLIENT_TTL // 86_400} days",
     "sketch": f"{keys.SKETCH_TTL // 3_600} hours",
     "salt": "until 48 hours after the period",
+    "visit": "`PATHHITS_VISIT_TIMEOUT` + 1 hour",
+    "active": f"{keys.ACTIVE // 60} minutes",
     "sync_lock": f"{keys.SYNC_LOCK_TTL} seconds",
     "probe": f"{keys.PROBE_TTL // 1000} second",
     "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
@@ -341,6 +344,7 @@ TTLS = {
 PLACES = {
     "identity": {"generation": "<id>", "generation_hours": "<id>", "generation_events": "<id>", "client": "<process>"},
     "period": {"salt": "<period>"},
+    "viewer": {"visit": "<visitor>"},
 }
 
 

@@ -15,7 +15,7 @@ from pathhits.core.counts import Count
 from pathhits.core.itemstats import ItemStats
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import VerifyReport
-from pathhits.stats import ItemRow, PathRow, Point
+from pathhits.stats import ItemRow, PathRow, Point, Visits
 
 HEAVY = (
     "alembic", "asgiref", "click", "django", "fastapi", "flask", "gunicorn", "redis", "rich", "rq", "rq_scheduler",
@@ -45,6 +45,8 @@ CONTRACT: dict[str, dict[str, object]] = {
         "item": None,
     },
     "drops": {"since": None, "until": None},
+    "visits": {"since": None, "until": None},
+    "active_visitors": {},
     "track_view": {
         "item_type": "required",
         "item_id": "required",
@@ -152,6 +154,8 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
         "views", "visitors", "visits", "recent_views", "average_duration", "is_hot", "days", "partial", "first_seen",
         "last_seen", "hot_changed_at",
     } <= set(ItemStats.__slots__)  # fmt: skip
+    means = {"average_duration", "average_duration_without_bounces"}
+    assert {"visits", "bounces", "seconds"} | means == set(Visits(1, 1, 0).as_dict())
     count = Count(40, 2)
     assert (count, count.stored, count.pending, count.partial) == (42, 40, 2, False)
     assert isinstance(count, int)

@@ -92,6 +92,8 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("sql_timeout", 0, "give a number above 0"),
     ("fallback_after", -1, "give 0 or more"),
     ("request_deadline", True, "give a number of seconds"),
+    ("visit_timeout", -1, "give seconds, at most 86400"),
+    ("visit_timeout", 86_401, "give seconds, at most 86400"),
     ("hot_at", 0, "give a number above 0"),
     ("hot_at", 40, "COLD_BELOW=50 is above HOT_AT=40"),
     ("cold_below", 101, "COLD_BELOW=101 is above HOT_AT=100"),
@@ -315,6 +317,7 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "sql_timeout": _seconds,
     "fallback_after": _seconds,
     "flush_interval": _seconds,
+    "visit_timeout": st.integers(0, 86_400).map(str),
     "sync_every": _seconds,
     "request_deadline": _seconds,
 }

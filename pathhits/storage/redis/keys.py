@@ -14,6 +14,10 @@ from pathhits.hits import Sketch
 CLIENT_TTL = 7 * 86_400
 #: Seconds the visitors of a path and day are kept after the last of them.
 SKETCH_TTL = 72 * 3_600
+#: Seconds a visitor's visits are kept after `Settings.visit_timeout`, for hits that come late.
+VISIT_KEPT = 3_600
+#: Seconds for which a visitor is active after a hit.
+ACTIVE = 300
 #: Seconds after which the lock of a dead sync opens by itself.
 SYNC_LOCK_TTL = 30
 #: Milliseconds that the trial write of the doctor is kept.
@@ -69,6 +73,14 @@ class Keys:
         ``granted:<view>``, string: that it was.
         """
         return f"{{{self.namespace}}}:rule:{name}"
+
+    def visit(self, viewer: str = "") -> str:
+        """String, `Settings.visit_timeout` + `VISIT_KEPT`: the last visits of one visitor, as visits.lua has them."""
+        return f"{{{self.namespace}}}:visit:{viewer}"
+
+    def active(self) -> str:
+        """Sorted set, `ACTIVE`: keyed ids of the visitors of the last minutes by the second of their last hit."""
+        return f"{{{self.namespace}}}:active"
 
     def salt(self, period: str) -> str:
         """String, until 48 h after the period: random key of the visitor hashes of one salt period."""

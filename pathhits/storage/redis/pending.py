@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 
 import redis
 
-from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, View
-from pathhits.storage.redis.keys import CLIENT_TTL, PROBE_TTL, SKETCH_TTL, SYNC_LOCK_TTL, Keys
+from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, Stay, View
+from pathhits.storage.redis.keys import ACTIVE, CLIENT_TTL, PROBE_TTL, SKETCH_TTL, SYNC_LOCK_TTL, VISIT_KEPT, Keys
 from pathhits.storage.redis.rules import arguments
 from pathhits.storage.redis.scripts import script
 
@@ -24,6 +24,8 @@ GENERATION_EVENTS = 20_000
 OVERDUE = 5.0
 #: Members at which a sketch stops being an exact set (Redis keeps smaller sets of integers in 10 bytes a member).
 EXACT_VISITORS = 512
+#: Seconds without a hit after which a visit is over, unless the settings say otherwise.
+VISIT_TIMEOUT = 1_800
 #: Fields asked of Redis at a time, sketches counted by one script call.
 SCAN_COUNT = 2_000
 SKETCHES_A_CALL = 500
@@ -73,11 +75,13 @@ class PendingStore:
         keys: Keys,
         generation_fields: int = GENERATION_FIELDS,
         generation_events: int = GENERATION_EVENTS,
+        visit_timeout: int = VISIT_TIMEOUT,
     ) -> None:
         self.client = client
         self.keys = keys
         self._generation_fields = generation_fields
         self._generation_events = generation_events
+        self._visit_timeout = visit_timeout
         self._add = script(client, "add")
         self._seal = script(client, "seal")
         self._snapshot = script(client, "snapshot")
@@ -102,7 +106,8 @@ class PendingStore:
         """Add ``batch`` once, however often it is sent; ``first_run_id`` is "" unless this is a resend."""
         args: list[Any] = [batch.sequence, first_run_id, batch.generation, int(time.time())]
         args += [self._generation_fields, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS]
-        args += [self.keys.generation(""), self.keys.rule(), self._generation_events]
+        args += [self.keys.generation(""), self.keys.rule(), self._generation_events, self.keys.visit()]
+        args += [self._visit_timeout * 1000, self._visit_timeout + VISIT_KEPT, ACTIVE]
         args.append(len(batch.deltas))
         for delta, amount in batch.deltas.items():
             args += (delta.hour, delta.field(), amount)
@@ -113,7 +118,10 @@ class PendingStore:
         for view in batch.views:
             args += (*_counters(view), *arguments(view))
         args += (len(batch.events), *batch.events)
-        keys = [self.keys.open(), self.keys.sealed(), self.keys.client(batch.client)]
+        args.append(len(batch.stays))
+        for stay in batch.stays:
+            args += _stay_arguments(stay)
+        keys = [self.keys.open(), self.keys.sealed(), self.keys.client(batch.client), self.keys.active()]
         status, run_id, rejected, reasons = self._add(keys=keys, args=args)
         words = [_text(word) for word in rejected]
         refused = tuple(zip(words[::2], words[1::2], strict=True))
@@ -213,6 +221,10 @@ class PendingStore:
             counts.update(zip(some, found, strict=True))
         return counts
 
+    def active_visitors(self) -> int:
+        """Visitors who made a hit in the last `ACTIVE` seconds."""
+        return self.client.zcount(self.keys.active(), time.time() - ACTIVE, "+inf")
+
     def waiting(self) -> tuple[int, float | None]:
         """How many generations are sealed, and the age in seconds of the oldest (None when there is none)."""
         oldest = cast("list[tuple[Any, float]]", self.client.zrange(self.keys.sealed(), 0, 0, withscores=True))
@@ -245,6 +257,20 @@ def _counters(view: View) -> tuple[Any, ...]:
     hour = int(view.moment // 3_600)
     counted, refused = Delta(hour, VIEWS, view.subject), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
     return hour, counted.field(), refused.field(), view.event
+
+
+def _stay_arguments(stay: Stay) -> Iterator[Any]:
+    """The stay as ``read_stay`` of visits.lua reads it."""
+    yield len(stay.ids)
+    yield from stay.ids
+    yield stay.home + 1
+    yield len(stay.steps)
+    for step in stay.steps:
+        yield int(step.moment * 1000)
+        yield "" if step.age is None else int(step.age * 1000)
+        yield len(step.shown)
+        for shown in step.shown:
+            yield from shown
 
 
 def _text(value: Any) -> str:

@@ -18,7 +18,7 @@ from pathhits.core.rules import type_of
 from pathhits.core.statuses import Reason
 from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.events import Logged
-from pathhits.hits import DROPS, HITS, REQUESTS, SITE, VIEWS, Sketch
+from pathhits.hits import DROPS, HITS, ITEM_TIMES, REQUESTS, SITE, VIEWS, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, refuses_rows, upsert
@@ -79,6 +79,10 @@ _SEEN = Upsert(
     grow=("last_seen",),
     shrink=("first_seen",),
 )
+# In the order of `ITEM_TIMES`.
+_TIMES = ("visits", "seconds", "timed_views")
+_ITEM_TIMES = Upsert(tables.items, ("item_key",), fixed=("item", "item_type", "created_at", "updated_at"), add=_TIMES)
+_ITEM_DAY_TIMES = Upsert(tables.item_days, ("item_id", "day"), add=_TIMES)
 _SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
 _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 
@@ -96,7 +100,10 @@ class Letter(NamedTuple):
 
 @dataclass(slots=True)
 class Contents:
-    """What one generation holds, sorted out: hits by label, views by item, sums, events, and what makes no sense."""
+    """What one generation holds, sorted out: hits by label, views by item, sums, events, and what makes no sense.
+
+    ``times`` are the `ITEM_TIMES` of items by counter and hour.
+    """
 
     generation: str
     paths: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -104,9 +111,10 @@ class Contents:
     site: dict[tuple[str, int], int] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
     events: list[Logged] = field(default_factory=list)
+    times: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.paths or self.items or self.site or self.letters or self.events)
+        return any((self.paths, self.items, self.site, self.letters, self.events, self.times))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +226,7 @@ class _Writer:
 
     def write(self, connection: Connection) -> None:
         self._guarded(connection, _keyed(self._contents.paths), self._write_paths, self._path_letters)
-        items = self._contents.items.keys() | self._by_item.keys() - {""}
+        items = self._contents.items.keys() | self._contents.times.keys() | self._by_item.keys() - {""}
         self._guarded(connection, _keyed(items), self._write_items, self._item_letters)
         self._guarded(connection, self._by_item.get("", ()), self._write_others, _event_letters)
         site = sorted(self._site().items())
@@ -277,7 +285,20 @@ class _Writer:
         days = [row for key, item in keyed for row in self._item_days(ids[key], item, found)]
         upsert(connection, _ITEMS.days, sorted(days))
         upsert(connection, _SEEN, [row for key, item in keyed for row in self._seen(key, item, ids[key], found)])
+        self._write_times(connection, ids, [row for row in keyed if row[1] in self._contents.times])
         self._events += found.new
+
+    def _write_times(
+        self, connection: Connection, ids: Mapping[bytes, int], keyed: Sequence[tuple[bytes, str]]
+    ) -> None:
+        """Visits of items, and the time they had."""
+        now, totals, days = self._now, [], list[tuple[int, ...]]()
+        for key, item in keyed:
+            by_day = _times_by_day(self._contents.times[item])
+            totals.append((key, *_ITEMS.fixed(item), now, now, *map(sum, zip(*by_day.values(), strict=True))))
+            days += ((ids[key], day, *amounts) for day, amounts in by_day.items())
+        upsert(connection, _ITEM_TIMES, totals)
+        upsert(connection, _ITEM_DAY_TIMES, sorted(days))
 
     def _write_others(self, connection: Connection, events: Sequence[Logged]) -> None:
         """The events that happened to no item."""
@@ -327,6 +348,8 @@ class _Writer:
             site = (f"{VIEWS}:{type_of(item)}", hour)
             self._refused_views[site] = self._refused_views.get(site, 0) + n
             yield Letter(f"{hour}:{VIEWS}:{item}", str(n), error)
+        for (counter, hour), n in self._contents.times.get(item, {}).items():
+            yield Letter(f"{hour}:{counter}:{item}", str(n), error)
         for event in self._by_item.get(item, ()):
             yield from _event_letters(event, error)
 
@@ -396,6 +419,14 @@ def _days(hours: Mapping[int, int]) -> dict[int, int]:
     days: dict[int, int] = {}
     for hour, n in hours.items():
         days[hour // 24] = min(days.get(hour // 24, 0) + n, tables.COUNTER_MAX)
+    return days
+
+
+def _times_by_day(times: Mapping[tuple[str, int], int]) -> dict[int, list[int]]:
+    """The amounts of each day in the order of `ITEM_TIMES`."""
+    days: dict[int, list[int]] = {}
+    for (counter, hour), n in times.items():
+        days.setdefault(hour // 24, [0] * len(ITEM_TIMES))[ITEM_TIMES.index(counter)] += n
     return days
 
 

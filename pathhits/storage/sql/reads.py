@@ -103,6 +103,12 @@ class Reads:
         query = select(c.hour, c.total)
         return self._stored(query.where(c.counter == counter, window.hours(c.hour)), generations, c.hour.type)
 
+    def site_sums(self, counters: Sequence[str], window: Window, generations: Sequence[str] = ()) -> Stored:
+        """Some counters of the whole site, each over all hours of the window."""
+        c = tables.site_hours.c
+        query = select(c.counter, func.sum(c.total)).where(c.counter.in_(counters), window.hours(c.hour))
+        return self._stored(query.group_by(c.counter), generations, String())
+
     def hours(self, family: Family, subject: str, window: Window, generations: Sequence[str] = ()) -> Stored:
         """What was counted of one subject, by hour."""
         hours, owned = family.hours.c, family.totals.c.id == family.hours.c[family.owner]

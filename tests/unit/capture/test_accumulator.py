@@ -7,8 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathhits.capture.accumulator import Accumulator
-from pathhits.hits import DROPS, HITS, OTHER, REQUESTS, SITE, Delta, Sketch
+from pathhits.capture.accumulator import STAY_COST, VIEW_COST, Accumulator, Whose
+from pathhits.core.rules import Rules
+from pathhits.hits import DROPS, HITS, OTHER, REQUESTS, SITE, Delta, Sketch, Stay, Step, View
 
 DAY = 20_000
 HOUR = DAY * 24
@@ -112,3 +113,62 @@ def test_nothing_waits_in_an_empty_one() -> None:
     accumulator = Accumulator(1, 1)
     assert not accumulator
     assert accumulator.take(10) == ({}, {})
+
+
+# Stays.
+
+ITEM_VIEW = View(DAY * 86_400.0, "product:1", ("a",), 1, Rules.none().limits)
+
+
+def all_stays(accumulator: Accumulator, room: int) -> list[tuple[tuple[Stay, ...], tuple[View, ...]]]:
+    found = []
+    while accumulator:
+        found.append(accumulator.take_stays(room, 0))
+        assert found[-1][0], "each batch takes something"
+    return found
+
+
+@given(
+    made=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1000), st.booleans()), max_size=150),
+    room=st.integers(STAY_COST + VIEW_COST, 300),
+)
+def test_stays_are_cut_without_losing_a_step_and_with_the_views_they_name(
+    made: list[tuple[int, int, bool]], room: int
+) -> None:
+    accumulator = Accumulator(max_labels=100, max_waiting=1000)
+    for visitor, moment, is_view in made:
+        view = ITEM_VIEW._replace(moment=float(moment)) if is_view else None
+        accumulator.step(Whose((str(visitor),), 0), Step(float(moment)), view)
+    steps: dict[str, list[float]] = {}
+    judged = 0
+    for stays, views in all_stays(accumulator, room):
+        assert STAY_COST * len(stays) + VIEW_COST * len(views) <= room
+        for stay in stays:
+            steps.setdefault(stay.ids[0], []).extend(step.moment for step in stay.steps)
+            for step in stay.steps:
+                for mark, item in step.shown:
+                    judged += 1
+                    assert views[int(mark) - 1].moment == step.moment
+                    assert item == views[int(mark) - 1].item
+    assert judged == sum(is_view for _, _, is_view in made)
+    for visitor in range(4):
+        assert steps.get(str(visitor), []) == sorted(float(at) for who, at, _ in made if who == visitor)
+
+
+def test_too_many_steps_are_shed_and_their_views_are_judged_all_the_same() -> None:
+    accumulator = Accumulator(max_labels=10, max_waiting=2)
+    for number in range(3):
+        accumulator.step(Whose(("a",), 0), Step(float(number)), ITEM_VIEW)
+    assert accumulator.steps_shed == 1
+    assert len(accumulator.take_views(10)) == 1
+    (stay,), views = accumulator.take_stays(250, 0)
+    assert (len(stay.steps), len(views)) == (2, 2)
+
+
+def test_views_are_judged_without_the_visits_that_redis_is_not_there_for() -> None:
+    accumulator = Accumulator(max_labels=10, max_waiting=10)
+    accumulator.step(Whose(("a",), 0), Step(1.0), ITEM_VIEW)
+    accumulator.step(Whose(("b",), 0), Step(2.0))
+    accumulator.forgo_stays()
+    assert accumulator.take_views(10) == (ITEM_VIEW,)
+    assert not accumulator

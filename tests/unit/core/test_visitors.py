@@ -15,6 +15,8 @@ from pathhits.settings import SaltRotation
 SALT = bytes(range(16))
 MOMENT = datetime(2026, 11, 20, 13, 5, tzinfo=UTC).timestamp()
 ANY_TEXT = st.text(st.characters(codec=None), max_size=20)
+NOON = 1_774_699_200.0
+HOUR = 3_600
 ROTATIONS: list[SaltRotation] = ["day", "week", "month"]
 
 
@@ -92,3 +94,24 @@ def test_the_salt_of_a_secret_is_stable_and_does_not_hold_it() -> None:
     assert len(salt) == 32
     assert salt == visitors.secret_salt("sixteen letters!") != visitors.secret_salt("sixteen letters?")
     assert b"sixteen" not in salt
+
+
+@pytest.mark.parametrize(
+    ("now", "periods", "home"),
+    [
+        (NOON, ("d20540", "d20539"), 0),
+        (NOON + 12 * HOUR - 61, ("d20540", "d20539"), 0),
+        (NOON + 12 * HOUR - 60, ("d20541", "d20540", "d20539"), 1),
+        (NOON + 12 * HOUR, ("d20541", "d20540", "d20539"), 1),
+        (NOON + 40 * HOUR, ("d20541", "d20540", "d20539"), 1),
+        (NOON - 13 * HOUR, ("d20541", "d20540", "d20539"), 1),
+    ],
+)
+def test_a_visit_is_known_in_the_next_period_once_that_may_have_begun(
+    now: float, periods: tuple[str, ...], home: int
+) -> None:
+    assert visitors.visit_periods(NOON + 100, now, "day") == (periods, home)
+
+
+def test_a_salt_that_never_changes_has_one_period() -> None:
+    assert visitors.visit_periods(NOON, NOON, "never") == (("never",), 0)

@@ -1,14 +1,16 @@
--- Adds one batch to the open generation, once, with its events, the visitors it saw to their sketches, and judges its
--- views.
+-- Adds one batch to the open generation, once, with its events, the visitors it saw to their sketches, judges its
+-- views, and sorts its hits into visits.
 --
 -- KEYS  1 open (hash: id, run_id, events)   2 sealed (zset of generation ids)   3 client (string: last sequence)
+--       4 active (zset of visitors by second of their last hit)
 -- ARGV  1 sequence            2 run_id of the server the batch was first sent to, "" when never sent
 --       3 id for a generation that may have to be born    4 now (s)     5 fields at which a generation is full
 --       6 TTL of client (s)   7 TTL of sketches (s)   8 members at which a sketch stops being an exact set
 --       9 prefix of generation keys   10 prefix of rule keys   11 events at which a generation is full
+--       12 prefix of visit keys   13 timeout of a visit (ms)   14 TTL of visits (s)   15 seconds a visitor is active
 --       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member; then v, v times a
 --       view: hour, counter field, refusal field without its reason, event ("" for none), and the rest as judge
---       (rules.lua) takes it; then e, e times an event (a JSON object)
+--       (rules.lua) takes it; then e, e times an event (a JSON object); then s, s times a stay as visits.lua takes it
 -- Returns {status, run_id, {field, error, ...}, {reason, ...}}: status is "added", "duplicate" (was there already) or
 --       "uncertain" (another server than at the first try: applied and rolled back, or never applied; nothing was
 --       changed); the reasons are those of the views, "" for one that counts, and only of a batch that was added.
@@ -17,14 +19,16 @@
 --       closed when the server's run_id is another, so a rollback can never reopen one that SQL has.
 
 -- include rules
+-- include visits
 
-local open, sealed, client = KEYS[1], KEYS[2], KEYS[3]
+local open, sealed, client, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local sequence, first_run_id, fresh, now = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local full, client_ttl, sketch_ttl, exact = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 local prefix = ARGV[9]
 local rules = ARGV[10]
 local full_events = tonumber(ARGV[11])
-local at = 12
+local visits, visit_timeout, visit_ttl, active_for = ARGV[12], tonumber(ARGV[13]), ARGV[14], tonumber(ARGV[15])
+local at = 16
 
 local function server_run_id()
   local info = redis.pcall('INFO', 'server')
@@ -134,6 +138,46 @@ for i = 1, tonumber(ARGV[at]) do events[#events + 1] = ARGV[at + i] end
 if #events > 0 then
   redis.call('RPUSH', generation .. ':events', '[' .. table.concat(events, ',') .. ']')
   redis.call('HINCRBY', open, 'events', #events)
+end
+at = at + tonumber(ARGV[at])
+
+-- Whether a view that a step showed counts.
+local function judged(mark)
+  if mark == '+' or mark == '-' then return mark == '+' end
+  if string.sub(mark, 1, 1) == '?' then
+    return redis.call('EXISTS', rules .. 'granted:' .. string.sub(mark, 2)) == 1
+  end
+  return reasons[tonumber(mark)] == ''
+end
+
+-- Many visitors add to the same few sums: these are written once.
+local sums, hour_of_sum = {}, {}
+local function tally(counter, subject, hour, amount)
+  local field = string.format('%d:%s:%s', hour, counter, subject)
+  sums[field], hour_of_sum[field] = (sums[field] or 0) + amount, hour
+end
+
+local seen, gone = {}, {}
+at = at + 1
+for _ = 1, tonumber(ARGV[at]) do
+  local stay
+  stay, at = read_stay(at + 1)
+  local done, id, last, old = pcall(attend, visits, visit_ttl, visit_timeout, stay, judged, tally)
+  if not done then
+    reject(visits, id)
+  elseif id then
+    seen[#seen + 1], seen[#seen + 2] = math.floor(last / 1000), id
+    gone[#gone + 1] = old
+  end
+end
+for field, amount in pairs(sums) do
+  if amount ~= 0 then count(string.format('%d', hour_of_sum[field]), field, amount) end
+end
+if #gone > 0 then redis.pcall('ZREM', active, unpack(gone)) end
+if #seen > 0 then
+  redis.pcall('ZADD', active, 'GT', unpack(seen))
+  redis.pcall('ZREMRANGEBYSCORE', active, '-inf', tonumber(now) - active_for)
+  redis.pcall('EXPIRE', active, active_for)
 end
 
 return {'added', run_id, rejected, reasons}

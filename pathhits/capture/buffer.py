@@ -289,6 +289,7 @@ class Buffer:
             self._guard.failed("internal", error)
         if self._detour.is_open:
             folded = self._fold_without_redis()
+        self._judge.forget()
         self.sent += self._detour.send(self._accumulator, force=force)
         return folded and not self._accumulator and self._in_flight is None and not self._detour.is_busy
 
@@ -319,14 +320,21 @@ class Buffer:
                 keys = self._keys(entry, ask_for_salts)
             except LookupError:
                 self._entries.appendleft(entry)
+                self._strip()
                 return False
             except BaseException:
                 self._entries.appendleft(entry)
+                self._strip()
                 raise
             self._fold_one(entry, salt, shown, keys)
             if number % FOLD_SLICE == 0:
                 time.sleep(0)
         return self._fold_seen(ask=ask_for_salts)
+
+    def _strip(self) -> None:
+        """Keep of what has to wait only what counting needs: no cookies, nothing else that a request brought along."""
+        for _ in range(len(self._entries)):
+            self._entries.append(self._reader.read(self._entries.popleft()))
 
     def _fold_seen(self, *, ask: bool) -> bool:
         """Take over the views that the app asked about; False when some have to wait for their salts."""

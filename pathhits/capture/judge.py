@@ -19,13 +19,14 @@ ROUTES = 4096
 
 
 class Judge:
-    """The settings' view of an entry; pure but for its caches, which hold no address."""
+    """The settings' view of an entry; pure but for its caches. That of visitors holds addresses, until `forget`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._excluded = labels.compile_globs(settings.exclude)
         self._excluded_types = tuple(kind.lower() for kind in settings.exclude_types)
         self._drop_bots = settings.bots == "drop"
+        self._visitors: dict[tuple[str, str, str | None, bytes], int] = {}
         self._route: Callable[[str | None, str | None, str], tuple[str, bool]] = lru_cache(ROUTES)(self._label)
 
     def reason(self, entry: Entry) -> str:
@@ -62,8 +63,16 @@ class Judge:
 
     def visitor(self, entry: Entry, salt: bytes) -> int:
         """The keyed hash of the entry's client address and user agent."""
-        address = client_address(entry.peer, entry.forwarded, self._settings.trusted_proxies)
-        return visitor_id(address, entry.user_agent or "", salt)
+        who = entry.peer, entry.forwarded, entry.user_agent, salt
+        known = self._visitors.get(who)
+        if known is None:
+            address = client_address(entry.peer, entry.forwarded, self._settings.trusted_proxies)
+            known = self._visitors[who] = visitor_id(address, entry.user_agent or "", salt)
+        return known
+
+    def forget(self) -> None:
+        """Forget who was seen: one visitor is seen often in a second, and nobody is to be kept for longer."""
+        self._visitors.clear()
 
     def _label(self, name: str | None, pattern: str | None, path: str) -> tuple[str, bool]:
         label = labels.choose(name, pattern, path, self._settings.route_label)

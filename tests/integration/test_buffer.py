@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from pathhits import PathHits
 from pathhits.capture.accumulator import Accumulator
+from pathhits.capture.recorder import Entry
 from pathhits.hits import DROPS, HITS, OTHER, REQUESTS, SITE, Delta, Sketch
 from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import Keys
@@ -399,6 +400,29 @@ def test_entries_wait_for_their_salt_and_are_not_sent_without_a_visitor(own_serv
     server.resume()
     assert hits.flush(20.0)
     assert list(hits.pending.visitors([Sketch(int(time.time() // 86_400), "/a")]).values()) == [1]
+
+
+def test_what_waits_for_redis_keeps_no_cookies(own_server: Start, make: Make) -> None:
+    server = own_server(RedisServer)
+    hits = make(redis_url=server.url, redis_timeout=0.3)
+    server.pause()
+    for cookies in ("session=secret", "session=secret; pathhits_optout=1"):
+        visit(hits, "/a", HTTP_COOKIE=cookies)
+    assert not hits.flush(0.05)
+    assert [type(entry) for entry in hits.buffer._entries] == [Entry, Entry]
+    assert "secret" not in repr(hits.buffer._entries)
+    server.resume()
+    assert hits.flush(20.0)
+    assert by_name(hits, HITS) == {"/a": 2}
+    assert list(hits.pending.visitors([Sketch(int(time.time() // 86_400), "/a")]).values()) == [1]
+
+
+def test_who_was_seen_is_forgotten_with_the_flush(make: Make) -> None:
+    hits = make()
+    for _ in range(3):
+        visit(hits, "/a")
+    assert hits.flush(20.0)
+    assert hits.buffer._judge._visitors == {}
 
 
 def test_a_full_redis_makes_hits_wait_and_takes_each_once_when_it_has_room(own_server: Start, make: Make) -> None:

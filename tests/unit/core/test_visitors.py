@@ -115,3 +115,20 @@ def test_a_visit_is_known_in_the_next_period_once_that_may_have_begun(
 
 def test_a_salt_that_never_changes_has_one_period() -> None:
     assert visitors.visit_periods(NOON, NOON, "never") == (("never",), 0)
+
+
+    ("cookies", "found"),
+    [
+        ("pathhits_optout=1", True),
+        ("a=b; pathhits_optout=", True),
+        ("a=b;pathhits_optout=1;c=d", True),
+        ("", False),
+        ("my_pathhits_optout=1", False),
+        ("a=pathhits_optout=1", False),
+        ("pathhits_optout2=1", False),
+        ("pathhits_optout", False),
+    ],
+)
+def test_a_cookie_is_found_by_its_whole_name(cookies: str, found: bool) -> None:
+    assert visitors.has_cookie(cookies, "pathhits_optout") is found
+    assert not visitors.has_cookie(cookies, "")

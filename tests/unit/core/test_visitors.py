@@ -117,6 +117,7 @@ def test_a_salt_that_never_changes_has_one_period() -> None:
     assert visitors.visit_periods(NOON, NOON, "never") == (("never",), 0)
 
 
+@pytest.mark.parametrize(
     ("cookies", "found"),
     [
         ("pathhits_optout=1", True),

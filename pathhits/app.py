@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from pathhits.itemstats import ItemReads
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.items import ItemsReport
+    from pathhits.jobs.prune import PruneReport
+    from pathhits.jobs.recount import RecountReport
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats, Visits
@@ -212,10 +215,36 @@ class PathHits:
         return Thresholds(self.settings.hot_at, self.settings.cold_below)
 
     def verify(self) -> VerifyReport:
-        """Whether the sums in SQL agree with each other."""
+        """Whether the sums in SQL agree with each other, and those of items with the log."""
         from pathhits.jobs.verify import verify
+        from pathhits.storage.sql.recount import Recount
 
-        return verify(self.reads)
+        now = time.time_ns() // 1_000_000
+        return verify(self.reads, Recount(self.engine).first_day(now, self.settings.retention_events))
+
+    def recount(self) -> RecountReport:
+        """Rebuild from the log what it can say of items: visitors, by day and in all, and when they were seen.
+
+        Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
+        """
+        from pathhits.jobs.recount import recount
+        from pathhits.storage.sql.recount import Recount
+
+        return recount(Recount(self.engine), self.settings.retention_events)
+
+    def prune(self, now: datetime | None = None) -> PruneReport:
+        """Delete the events that are older than `Settings.retention_events`, and what the ledger no longer needs.
+
+        All counts stay. Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
+        """
+        from pathhits.jobs.prune import prune
+        from pathhits.storage.sql.retention import Retention
+
+        moment = None if now is None else round(now.timestamp() * 1000)
+        try:
+            return prune(Retention(self.engine), self.pending.live, self.settings.retention_events, moment)
+        except RedisError as error:
+            raise StoreUnavailable(explain(error, self.settings.redis_url)) from error
 
     def doctor(self) -> list[Finding]:
         """What is wrong with Redis, SQL, queue and settings, and what to do about it."""

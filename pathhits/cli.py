@@ -428,6 +428,36 @@ def verify_command(hits: PathHits, as_json: bool) -> int:
     return 0 if report.ok else 1
 
 
+@group.command("recount")
+@_json_option
+@_with_hits
+def recount_command(hits: PathHits, as_json: bool) -> int:
+    """Rebuild from the event log what it can say of items. Exit code 1 when it has other views than were counted."""
+    report = hits.recount()
+    if as_json:
+        _print_json(report.as_dict())
+    elif report.since is None:
+        click.echo("The event log is empty: there is nothing to recount from.")
+    else:
+        click.echo(
+            f"{report.items:,} items recounted from the log, which begins on {report.since}: {report.corrected:,} "
+            f"corrected, {report.views_differ:,} with other views than in the log, {report.seconds:.2f} s"
+        )
+    return 1 if report.views_differ else 0
+
+
+@group.command("prune")
+@_json_option
+@_with_hits
+def prune_command(hits: PathHits, as_json: bool) -> None:
+    """Delete the events that are older than RETENTION_EVENTS, and what the ledger no longer needs; counts stay."""
+    report = hits.prune()
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        click.echo(f"{report.events:,} events and {report.ledger:,} rows of the ledger deleted, {report.seconds:.2f} s")
+
+
 @group.command("worker")
 @click.option("--burst", is_flag=True, help="End when the queue is empty.")
 @click.option("--with-clock", is_flag=True, help="Run the clock beside the worker, for a single machine.")

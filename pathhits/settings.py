@@ -116,6 +116,7 @@ class Settings:
     cache_hot_items: float = setting(
         3600.0, "s", "How long a process remembers the hot items while none of them changes; 0: not."
     )
+    retention_events: int = setting(90, "days", "How long events are kept, whole UTC days; 0 keeps them for ever.")
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
 
     def __post_init__(self) -> None:
@@ -388,6 +389,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"COLD_BELOW={settings.cold_below} is above HOT_AT={settings.hot_at}: "
             "an item would be hot and cold at once; lower it"
+        )
+    shortest = 32 if settings.salt_rotation == "month" else 8
+    if settings.retention_events and settings.retention_events < shortest:
+        raise SettingsError(
+            f"RETENTION_EVENTS={settings.retention_events}: give 0 (for ever) or at least {shortest} days, "
+            "in which recent views and visitors are looked up"
         )
     if settings.salt_rotation == "never" and len(settings.secret) < 16:
         raise SettingsError("SALT_ROTATION=never needs SECRET, at least 16 characters, kept the same everywhere")

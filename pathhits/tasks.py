@@ -13,7 +13,7 @@ import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["items", "sync"]
+__all__ = ["items", "prune", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -29,3 +29,9 @@ def items() -> dict[str, Any]:
     """Count the recent views of items; returns the fields of the `ItemsReport`."""
     with closing(load()) as hits:
         return dataclasses.asdict(hits.refresh_items())
+
+
+def prune() -> dict[str, Any]:
+    """Delete what was kept long enough; returns the fields of the `PruneReport`."""
+    with closing(load()) as hits:
+        return dataclasses.asdict(hits.prune())

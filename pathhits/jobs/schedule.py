@@ -56,4 +56,11 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         period=lambda settings: settings.items_every,
         description="counts the recent views of items, which become hot and cool by them",
     ),
+    ScheduledJob(
+        id="prune",
+        task="pathhits.tasks.prune",
+        period=lambda settings: 86_400,
+        description="deletes events and rows of the ledger that were kept long enough",
+        timeout=3_600,
+    ),
 )

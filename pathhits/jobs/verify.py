@@ -1,4 +1,4 @@
-"""Proves that the sums agree: totals = hours = days = site = ledger, and requests = hits + drops."""
+"""Proves that the sums agree: totals = hours = days = site = ledger, requests = hits + drops, items = their log."""
 
 from __future__ import annotations
 
@@ -39,9 +39,12 @@ class VerifyReport:
         return {"ok": self.ok, "checks": checks, "dead_letters": self.dead_letters}
 
 
-def verify(reads: Reads) -> VerifyReport:
-    """Compare the sums in SQL, read in one statement; raises `StoreUnavailable` when it cannot."""
-    totals: Mapping[str, int] = reads.totals()
+def verify(reads: Reads, first_day: int | None = None) -> VerifyReport:
+    """Compare the sums in SQL, read in one statement; raises `StoreUnavailable` when it cannot.
+
+    ``first_day`` is the first UTC day (since 1970) of which the log has every event, None where it has none.
+    """
+    totals: Mapping[str, int] = reads.totals(first_day)
     hits = totals["ledger"]
     checks = (
         Check("path_counters = ledger", totals["path_counters"], hits),
@@ -53,4 +56,20 @@ def verify(reads: Reads) -> VerifyReport:
         Check("views of the site = items", totals["site_views"], totals["items"]),
         Check("requests = hits + drops", totals["requests"], totals["site_hits"] + totals["drops"]),
     )
-    return VerifyReport(checks, totals["dead_letters"])
+    return VerifyReport(checks + (_log_checks(totals) if first_day is not None else ()), totals["dead_letters"])
+
+
+def _log_checks(totals: Mapping[str, int]) -> tuple[Check, ...]:
+    """The equations of the log: what `recount` would find. "Logged" is since its first whole day."""
+    return (
+        Check("views logged = days of items since then", totals["logged_views"], totals["item_day_views"]),
+        Check(
+            "visitors by day logged = days of items since then",
+            totals["logged_day_visitors"],
+            totals["item_day_visitors"],
+        ),
+        Check("visitors logged = items with all views logged", totals["logged_visitors"], totals["item_visitors"]),
+        Check("events of hot items logged = changes since then", totals["logged_changes"], totals["hot_changes"]),
+        Check("hot changes like the one before = none", totals["repeated_changes"], 0),
+        Check("hot items = items last made hot", totals["hot_items"], totals["last_made_hot"]),
+    )

@@ -41,9 +41,10 @@ ASK_BOTH = (
     ["top"],
     ["top", "--items", "product"],
     ["item", "product", "1"],
+    ["prune"],
 )
-ASK_SQL = (["verify"], ["db", "upgrade"], ["db", "current"])
-WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify")
+ASK_SQL = (["verify"], ["recount"], ["db", "upgrade"], ["db", "current"])
+WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune")
 
 Run = Callable[..., Result]
 
@@ -270,6 +271,21 @@ def test_item_and_top_show_views_stored_and_pending_with_their_visitors(run: Run
     assert json.loads(run("top", "--items", "product", "--limit", "1", "--since", "24h", "--json").stdout) == [row]
     assert json.loads(run("top", "--items", "product", "--until", "2020-01-01", "--json").stdout) == []
     assert ["a", "[b]", "3", "2"] in [line.split() for line in run("top", "--items", "product").stdout.splitlines()]
+
+
+def test_recount_and_prune_say_what_they_did(run_sqlite: Run) -> None:
+    migrate()
+    assert "The event log is empty" in run_sqlite("recount").stdout
+    view(("product", "a", "203.0.113.1"), ("product", "b", "203.0.113.2"))
+    run_sqlite("sync")
+    assert json.loads(run_sqlite("recount", "--json").stdout) | {"since": "", "seconds": 0} == {
+        "since": "", "items": 2, "corrected": 0, "views_differ": 0, "seconds": 0,
+    }  # fmt: skip
+    assert "2 items recounted from the log" in run_sqlite("recount").stdout
+    assert json.loads(run_sqlite("prune", "--json").stdout) | {"seconds": 0} == {
+        "events": 0, "ledger": 0, "seconds": 0,
+    }  # fmt: skip
+    assert "0 events and 0 rows of the ledger deleted" in run_sqlite("prune").stdout
 
 
 def test_an_item_without_views_has_none_and_a_type_that_cannot_be_is_misuse(run_sqlite: Run) -> None:

@@ -22,6 +22,8 @@ from pathhits.core.rules import REFUSALS, Rules
 from pathhits.core.statuses import REASONS
 from pathhits.hits import Sketch
 from pathhits.jobs.doctor import Finding
+from pathhits.jobs.prune import PruneReport
+from pathhits.jobs.recount import RecountReport
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import Check, VerifyReport
 from pathhits.settings import ENV_PREFIX, Settings, names
@@ -279,6 +281,8 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["top --items"] == set(ItemRow.__slots__)
     assert documented["top --items --hot"] == set(HotRow.__slots__)
     assert documented["item"] >= {*ItemStats.__slots__, *ItemDay.__slots__, *ItemStats("product", "1").as_dict()}
+    assert documented["recount"] >= set(RecountReport().as_dict())
+    assert documented["prune"] == set(PruneReport().as_dict())
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
     assert documented["doctor"] >= set(Finding("", "ok", "").as_dict())
     assert documented["verify"] == {

@@ -26,6 +26,7 @@ from pathhits.core import labels
 from pathhits.hits import DROPS, HITS, VIEWS
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.itemreads import HotItem, StoredItem, Wanted, hot_query, item_of, item_query
+from pathhits.storage.sql.logsums import log_sums
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 from pathhits.storage.sql.transactions import explained
 
@@ -163,8 +164,11 @@ class Reads:
         """The hot items of a type, those with the most recent views first."""
         return [HotItem(*row) for row in self._rows(hot_query(item_type, limit))]
 
-    def totals(self) -> dict[str, int]:
-        """The sums that must agree: of the counters, the hours, the days, the site and the ledger."""
+    def totals(self, first_day: int | None = None) -> dict[str, int]:
+        """The sums that must agree: of the counters, the hours, the days, the site and the ledger.
+
+        With a ``first_day`` (UTC, since 1970), from which on the log has every event, also what the log says.
+        """
         site = tables.site_hours.c
         sums: dict[str, tuple[ColumnElement[int], ColumnElement[bool]]] = {
             "path_counters": (PATHS.total, literal(True)),
@@ -188,6 +192,8 @@ class Reads:
         for name, (column, where) in sums.items():
             parts[f"high {name}"] = select(func.sum(column // _HALF)).where(where)
             parts[f"low {name}"] = select(func.sum(column % _HALF)).where(where)
+        if first_day is not None:
+            parts |= log_sums(first_day)
         row = self._rows(select(*(part.scalar_subquery().label(name) for name, part in parts.items())))[0]
         found = {name: int(value or 0) for name, value in row._mapping.items()}
         whole = {name: found.pop(f"high {name}") * _HALF + found.pop(f"low {name}") for name in sums}
@@ -196,7 +202,8 @@ class Reads:
     def last_syncs(self, limit: int) -> list[Mapping[str, Any]]:
         """The generations taken in last: moment, paths, hits, errors, seconds."""
         c = tables.ledger.c
-        query = select(c.applied_at, c.paths, c.hits, c.errors, c.seconds).order_by(c.applied_at.desc()).limit(limit)
+        query = select(c.applied_at, c.paths, c.hits, c.errors, c.seconds).where(c.generation != tables.PRUNED)
+        query = query.order_by(c.applied_at.desc()).limit(limit)
         return [row._mapping for row in self._rows(query)]
 
     def _stored(self, query: Select[Any], generations: Sequence[str], key_type: Any) -> Stored:

@@ -32,6 +32,9 @@ COUNTER_MAX = 2**63 - 1
 #: Value from which a counter is shown as near its maximum.
 COUNTER_NEAR_MAX = COUNTER_MAX // 10 * 9
 
+#: What the ledger calls the sum of the rows that it no longer keeps.
+PRUNED = "(pruned)"
+
 metadata = MetaData()
 
 _BigId = BigInteger().with_variant(Integer, "sqlite")

@@ -1,0 +1,67 @@
+"""Deletes what has been kept long enough, in small steps; each is one short transaction, and may be the last."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, select
+
+from pathhits.storage.sql import tables
+from pathhits.storage.sql.dialects import Upsert, upsert
+from pathhits.storage.sql.tables import PRUNED
+from pathhits.storage.sql.transactions import write
+
+_SUMS = ("hits", "requests", "paths", "events", "errors")
+_FOLD = Upsert(tables.ledger, ("generation",), fixed=("applied_at", "seconds"), add=_SUMS)
+
+
+class Retention:
+    """Raises `StoreUnavailable` or `NotMigrated`; the steps before that are done."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def prune_events(self, before: int, limit: int) -> int:
+        """Delete at most ``limit`` events from before that moment (ms), the oldest first; how many it were.
+
+        The oldest first, so that what is left is always all there was since some moment.
+        """
+
+        def work(connection: Connection) -> int:
+            c = tables.events.c
+            # Two statements: MariaDB knows no LIMIT inside of IN.
+            oldest = select(c.id).where(c.moment < before).order_by(c.moment).limit(limit)
+            ids = connection.scalars(oldest).all()
+            if ids:
+                connection.execute(delete(tables.events).where(c.id.in_(ids)))
+            return len(ids)
+
+        return write(self._engine, work)
+
+    def fold_ledger(self, before: datetime, live: Collection[str], limit: int) -> int:
+        """Replace at most ``limit`` rows of generations taken in before that moment by their sums; how many it were.
+
+        ``live`` are the generations that Redis holds. A row is what keeps its generation from being taken in again, so
+        it goes only when its generation is neither among them nor younger than `LEDGER_DAYS`: sync deletes a generation
+        from Redis once the row is there, and ids are never used again. Only a Redis that comes back from a snapshot
+        older than that could bring one back. The sums stay as one row, so that they agree with the counters.
+        """
+
+        def work(connection: Connection) -> int:
+            c = tables.ledger.c
+            old = select(c.generation, c.applied_at, *(c[name] for name in _SUMS)).where(c.applied_at < before)
+            old = old.where(c.generation != PRUNED).order_by(c.applied_at).limit(limit + len(live)).with_for_update()
+            rows = [row for row in connection.execute(old) if row.generation not in live][:limit]
+            if rows:
+                upsert(connection, _FOLD, [_sum(rows)])
+                connection.execute(delete(tables.ledger).where(c.generation.in_([row.generation for row in rows])))
+            return len(rows)
+
+        return write(self._engine, work)
+
+
+def _sum(rows: list[Any]) -> tuple[Any, ...]:
+    sums = (min(sum(getattr(row, name) for row in rows), tables.COUNTER_MAX) for name in _SUMS)
+    return PRUNED, rows[-1].applied_at, 0, *sums

@@ -58,8 +58,7 @@ class Judge:
 
     def ids(self, entry: Entry, salts: Sequence[bytes]) -> tuple[str, ...]:
         """The keyed ids of the entry's visitor under each of some salts."""
-        address = client_address(entry.peer, entry.forwarded, self._settings.trusted_proxies)
-        return tuple(_shown(visitor_id(address, entry.user_agent or "", salt)) for salt in salts)
+        return tuple(_shown(self.visitor(entry, salt)) for salt in salts)
 
     def visitor(self, entry: Entry, salt: bytes) -> int:
         """The keyed hash of the entry's client address and user agent."""

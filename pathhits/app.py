@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from wsgiref.types import WSGIApplication
@@ -41,7 +41,7 @@ from pathhits.storage.redis.rules import RuleStore
 from pathhits.storage.redis.salts import SaltStore
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Engine, Select
 
     from pathhits.capture.detour import Aside
     from pathhits.core.periods import By
@@ -54,9 +54,11 @@ if TYPE_CHECKING:
     from pathhits.jobs.verify import VerifyReport
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats, Visits
     from pathhits.storage.sql.ledger import Ledger
+    from pathhits.storage.sql.mirrors import Mirror
     from pathhits.storage.sql.reads import Reads
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Select[Any]")
 
 #: Seconds that the end of an ASGI app's lifespan may spend on the last flush.
 LIFESPAN_FLUSH = 3.0
@@ -81,6 +83,7 @@ class PathHits:
         self.guard = Guard()
         self._deadline = Deadline(self.settings.request_deadline)
         self._last_counts: OrderedDict[str, Count] = OrderedDict()
+        self._mirrors: list[Mirror] = []
         self._last_items: Remembered[str, ItemStats] = Remembered(inf, COUNTS_REMEMBERED)
         self._last_hot: Remembered[tuple[str, int], list[HotRow]] = Remembered(inf, COUNTS_REMEMBERED)
         shutdown.renew(self.guard, self._deadline)
@@ -140,6 +143,42 @@ class PathHits:
             )
         self.items.register(item_type, route, id, rules or Rules.none(), thresholds)
 
+    def mirror(
+        self,
+        item_type: str,
+        model: Any,
+        *,
+        id: Any,
+        views: Any = None,
+        hot: Any = None,
+        visitors: Any = None,
+        recent_views: Any = None,
+        engine: Engine | None = None,
+    ) -> None:
+        """Keep columns of the app's own table (``Product.view_count``) at the figures of its items.
+
+        ``id`` is the column that holds their ids. The items job writes them, in bulk and only where they changed, so
+        PATHHITS_APP has to name the app to the worker. ``engine`` is for a table in another database than ours. Raises
+        `SettingsError` for what is no column, or none of ``model``.
+        """
+        from pathhits.storage.sql.mirrors import make
+
+        given = {"id": id, "views": views, "hot": hot, "visitors": visitors, "recent_views": recent_views}
+        mirror = make(item_type, given, engine)
+        if mirror.table is not getattr(model, "__table__", model):
+            raise SettingsError(f"mirror({item_type!r}): the columns are not of {getattr(model, '__name__', model)}")
+        self._mirrors.append(mirror)
+
+    def order_by_views(self, statement: S, column: Any, item_type: str | None = None) -> S:
+        """A select of the app's own rows with the most viewed first, by stored views; equals by ``column``.
+
+        ``column`` holds the ids of items (``Product.slug``), of the type ``item_type``, by default the model's name in
+        small letters. The tables of pathhits must be in the same database.
+        """
+        from pathhits.storage.sql.ordering import by_views
+
+        return by_views(statement, column, item_type)
+
     def track_view(
         self,
         item_type: str,
@@ -193,17 +232,22 @@ class PathHits:
 
         return sync(self.pending, self.ledger, force=force)
 
-    def refresh_items(self, now: datetime | None = None) -> ItemsReport:
+    def refresh_items(self, now: datetime | None = None, *, all_items: bool = False) -> ItemsReport:
         """Count the recent views of the items that are due, as of ``now``; those that so become hot or cool do.
 
+        What `mirror` keeps is written. ``all_items`` takes every item to be due, as after a mirror was declared anew.
         Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
         """
         from pathhits.jobs.items import refresh
         from pathhits.storage.sql.hotness import Hotness
+        from pathhits.storage.sql.mirrors import write_all
 
-        moment = None if now is None else round(now.timestamp() * 1000)
+        hotness, moment = Hotness(self.engine), None if now is None else round(now.timestamp() * 1000)
         try:
-            return refresh(Hotness(self.engine), self._thresholds, self.hot_version, now=moment)
+            if all_items:
+                hotness.touch_all()
+            mirror = partial(write_all, self._mirrors)
+            return refresh(hotness, self._thresholds, self.hot_version, mirror, moment)
         except RedisError as error:
             raise StoreUnavailable(explain(error, self.settings.redis_url)) from error
 

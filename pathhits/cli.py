@@ -428,6 +428,22 @@ def verify_command(hits: PathHits, as_json: bool) -> int:
     return 0 if report.ok else 1
 
 
+@group.command("items")
+@click.option("--all", "all_items", is_flag=True, help="Every item, not only those that are due.")
+@_json_option
+@_with_hits
+def items_command(hits: PathHits, all_items: bool, as_json: bool) -> None:
+    """Count the recent views of items now, as the job does: items become hot and cool, mirrored columns are written."""
+    report = hits.refresh_items(all_items=all_items)
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        click.echo(
+            f"{report.items:,} items: {report.became_hot:,} became hot, {report.cooled:,} cooled, "
+            f"{report.seconds:.2f} s"
+        )
+
+
 @group.command("recount")
 @_json_option
 @_with_hits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flask import Flask, request
@@ -15,6 +15,8 @@ from pathhits.middleware.wsgi import ENVIRON_KEY, count_wsgi
 
 if TYPE_CHECKING:
     from pathhits.app import PathHits
+    from pathhits.core.counts import Count
+    from pathhits.core.itemstats import ItemStats
 
 #: The import names of the apps that each PathHits counts; a factory that is called again gives the same name.
 _apps: WeakKeyDictionary[PathHits, set[str]] = WeakKeyDictionary()
@@ -25,6 +27,7 @@ def init_app(hits: PathHits, app: Flask) -> None:
     if "pathhits" in app.extensions:
         raise SettingsError("this Flask app is counted already: call init_app once")
     app.extensions["pathhits"] = hits
+    _add_filters(hits, app)
     apps = _apps.setdefault(hits, set())
     apps.add(app.import_name)
     if getattr(app.wsgi_app, "__func__", None) is not Flask.wsgi_app:
@@ -33,6 +36,28 @@ def init_app(hits: PathHits, app: Flask) -> None:
     if hits.settings.enabled:
         counted = count_wsgi(app.wsgi_app, hits.recorder, hits.settings.believed_header, partial(_name_rule, apps))
         app.wsgi_app = counted  # type: ignore[assignment, method-assign]  # how Flask is wrapped
+
+
+def _add_filters(hits: PathHits, app: Flask) -> None:
+    """``{{ slug|view_count("product") }}`` and ``{{ slug|item_stats("product") }}``; the app's own of that name win."""
+
+    def view_count(item_id: object, item_type: str) -> Count:
+        return hits.view_count(item_type, item_id)
+
+    def item_stats(item_id: object, item_type: str) -> ItemStats:
+        return hits.item_stats(item_type, item_id)
+
+    def added(environment: Any) -> Any:
+        for one in (view_count, item_stats):
+            environment.filters.setdefault(one.__name__, one)
+        return environment
+
+    make = app.create_jinja_environment
+    if "jinja_env" in vars(app):
+        added(app.jinja_env)
+    else:
+        # It is made when first asked for: to ask now would shut out what the app is going to change.
+        app.create_jinja_environment = lambda: added(make())  # type: ignore[method-assign]  # one app's own
 
 
 def _name_rule(apps: set[str], exchange: Exchange) -> None:

@@ -44,7 +44,7 @@ ASK_BOTH = (
     ["prune"],
 )
 ASK_SQL = (["verify"], ["recount"], ["db", "upgrade"], ["db", "current"])
-WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune")
+WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune", "items")
 
 Run = Callable[..., Result]
 
@@ -271,6 +271,15 @@ def test_item_and_top_show_views_stored_and_pending_with_their_visitors(run: Run
     assert json.loads(run("top", "--items", "product", "--limit", "1", "--since", "24h", "--json").stdout) == [row]
     assert json.loads(run("top", "--items", "product", "--until", "2020-01-01", "--json").stdout) == []
     assert ["a", "[b]", "3", "2"] in [line.split() for line in run("top", "--items", "product").stdout.splitlines()]
+
+
+def test_items_does_at_once_what_the_job_does(run_sqlite: Run) -> None:
+    migrate()
+    view(("product", "a", "203.0.113.1"), ("product", "b", "203.0.113.2"))
+    run_sqlite("sync")
+    assert json.loads(run_sqlite("items", "--json").stdout)["items"] == 2
+    assert json.loads(run_sqlite("items", "--json").stdout)["items"] == 0
+    assert run_sqlite("items", "--all").stdout.startswith("2 items: 0 became hot, 0 cooled")
 
 
 def test_recount_and_prune_say_what_they_did(run_sqlite: Run) -> None:

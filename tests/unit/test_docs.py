@@ -22,6 +22,7 @@ from pathhits.core.rules import REFUSALS, Rules
 from pathhits.core.statuses import REASONS
 from pathhits.hits import Sketch
 from pathhits.jobs.doctor import Finding
+from pathhits.jobs.items import ItemsReport
 from pathhits.jobs.prune import PruneReport
 from pathhits.jobs.recount import RecountReport
 from pathhits.jobs.sync import SyncReport
@@ -69,9 +70,12 @@ CHECKS = {
         settings.configure(ROOT_URLCONF=__name__, MIDDLEWARE=MIDDLEWARE, INSTALLED_APPS=INSTALLED_APPS,
                            ALLOWED_HOSTS=["*"], TEMPLATES=[backend], **given)
         django.setup()
-        page = "{% load pathhits %}{% hit_count %} {% hit_count 'product' %}"
+        page = (
+            "{% load pathhits %}{% hit_count %} {% hit_count 'product' %} {% view_count 'product' number %}"
+            "{% item_stats 'product' number as stats %} {{ stats.recent_views }}"
+        )
         def view(request, number):
-            return HttpResponse(engines["django"].from_string(page).render({}, request))
+            return HttpResponse(engines["django"].from_string(page).render({"number": number}, request))
         urlpatterns = [path("products/<int:number>/", view, name="product")]
         from django.test import Client
         from pathhits.integrations.django import hits
@@ -80,7 +84,8 @@ CHECKS = {
             client = Client(headers={"user-agent": "Mozilla/5.0"})
             client.get("/products/7/")
             assert_counted(hits, "product")
-            assert client.get("/products/8/").content == b"1 1"
+            hits.track_view("product", 8)
+            assert client.get("/products/8/").content == b"1 1 1 1"
             Client().get("/products/9/")
             assert_dropped(hits, "bot")
         if given:
@@ -153,6 +158,14 @@ CHECKS = {
             assert hits.hot_items("product") == []
     """,
     "reading_visits": "assert found.average_duration is None",
+    "host_tables": """
+        from pathhits.testing import counting
+        with counting(hits):
+            hits.track_view("product", "iron-pan")
+            assert Product(slug="iron-pan").view_count() == 1
+        assert "pathhits_items" in str(most_viewed)
+        assert [mirror.table.name for mirror in hits._mirrors] == ["products"]
+    """,
     "testing_views": "",
     "testing": "test_product_pages_are_counted_together()",
     "clock": "",
@@ -281,6 +294,7 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["top --items"] == set(ItemRow.__slots__)
     assert documented["top --items --hot"] == set(HotRow.__slots__)
     assert documented["item"] >= {*ItemStats.__slots__, *ItemDay.__slots__, *ItemStats("product", "1").as_dict()}
+    assert documented["items"] == set(ItemsReport().as_dict())
     assert documented["recount"] >= set(RecountReport().as_dict())
     assert documented["prune"] == set(PruneReport().as_dict())
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}

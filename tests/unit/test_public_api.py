@@ -67,6 +67,8 @@ CONTRACT: dict[str, dict[str, object]] = {
     "flush": {"timeout": 5.0},
     "sync": {"force": False},
     "refresh_items": {},
+    "mirror": {"item_type": "required", "model": "required", "id": "required", "views": None, "hot": None},
+    "order_by_views": {"statement": "required", "column": "required", "item_type": None},
     "recount": {},
     "prune": {},
     "verify": {},
@@ -165,7 +167,9 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 
 
 def test_the_commands_of_the_contract_are_there() -> None:
-    commands = {"db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune"}
+    commands = {
+        "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
+    }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}
     assert "--items" in {o for p in group.commands["top"].params for o in p.opts}

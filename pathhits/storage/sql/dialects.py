@@ -12,10 +12,11 @@ from itertools import chain
 from math import ceil
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect, Engine, Table, create_engine, event
+from sqlalchemy import Boolean, ColumnElement, Connection, CursorResult, Dialect, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 
 from pathhits.errors import SettingsError
@@ -221,6 +222,26 @@ def _asked(dialect_name: str, width: int) -> str:
         return f"(SELECT key AS n, {parts} FROM json_each(?)) AS a"
     parts = ", ".join(f"{name} BIGINT PATH '$[{i}]'" for i, name in enumerate(names))
     return f"JSON_TABLE(%s, '$[*]' COLUMNS (n FOR ORDINALITY, {parts})) AS a"
+
+
+class EachTime(ColumnElement[bool]):
+    """True, and in a sub-select a reason to run it for each row.
+
+    MariaDB else remembers its answer by the outer column, and takes ``a`` and ``A`` of that for the same.
+    """
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(EachTime)
+def _true(element: EachTime, compiler: Any, **options: Any) -> str:
+    return "1 = 1"
+
+
+@compiles(EachTime, "mysql", "mariadb")
+def _uncacheable(element: EachTime, compiler: Any, **options: Any) -> str:
+    return "RAND() >= 0"
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -18,6 +18,8 @@ from pathhits.storage.sql.transactions import explained, write
 
 #: Why an item is due: it changed, it is hot and may cool, or its recent views may have become fewer.
 Due = Literal["touched", "hot", "stale"]
+#: Items made due in one transaction.
+TOUCHED = 1_000
 #: Milliseconds after which the recent views of an item that nothing touched are counted again.
 STALE_MS = 300_000
 
@@ -60,6 +62,23 @@ class Hotness:
         except SQLAlchemyError as error:
             raise explained(self._engine, error) from error
         return sorted(bytes(key) for key in found)
+
+    def touch_all(self) -> None:
+        """Make every item due, so many in a transaction."""
+        c, last = tables.items.c, 0
+        while True:
+
+            def work(connection: Connection, after: int = last) -> int:
+                upto = connection.scalar(
+                    select(func.max(select(c.id).where(c.id > after).order_by(c.id).limit(TOUCHED).subquery().c.id))
+                )
+                if upto:
+                    connection.execute(update(tables.items).where(c.id > after, c.id <= upto).values(recent_at=0))
+                return upto or 0
+
+            last = write(self._engine, work)
+            if not last:
+                return
 
     def refresh(
         self,

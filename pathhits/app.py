@@ -17,6 +17,7 @@ from wsgiref.types import WSGIApplication
 from redis import Redis, RedisError
 
 from pathhits.capture import shutdown
+from pathhits.capture.asking import Asking, Identify, check_identify
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.guard import Guard
@@ -70,10 +71,11 @@ class PathHits:
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 
     ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.
+    ``identify`` is a function from a request, as the framework has it, to the id of its user, None for nobody.
     Raises `SettingsError` for a setting that is unknown or impossible.
     """
 
-    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+    def __init__(self, settings: Settings | None = None, *, identify: Identify | None = None, **overrides: Any) -> None:
         if settings is not None and overrides:
             raise SettingsError(f"give settings or keywords, not both: {', '.join(sorted(overrides))}")
         try:
@@ -87,6 +89,7 @@ class PathHits:
         self._last_items: Remembered[str, ItemStats] = Remembered(inf, COUNTS_REMEMBERED)
         self._last_hot: Remembered[tuple[str, int], list[HotRow]] = Remembered(inf, COUNTS_REMEMBERED)
         shutdown.renew(self.guard, self._deadline)
+        self._identify = identify if identify is None else check_identify(identify)
 
     # Counting.
 
@@ -96,11 +99,14 @@ class PathHits:
             return app
         return count_wsgi(app, self.recorder, self.settings.believed_header)
 
-    def asgi(self, app: AsgiApp, *, has_lifespan: bool = True) -> AsgiApp:
+    def asgi(
+        self, app: AsgiApp, *, has_lifespan: bool = True, as_request: Callable[[Any], Any] | None = None
+    ) -> AsgiApp:
         """``app`` with every HTTP request counted; websockets pass, the end of the lifespan flushes.
 
         ``has_lifespan=False`` says that the app refuses the lifespan, as Django's does: it is answered in its place,
-        as uvicorn tells nobody else that it ends.
+        as uvicorn tells nobody else that it ends. ``as_request`` makes of a scope what ``identify`` and the functions
+        of `register_item` are given; without it that is the scope.
         """
         if not self.settings.enabled:
             return app
@@ -110,10 +116,13 @@ class PathHits:
             self.settings.believed_header,
             self._last_flush,
             has_lifespan=has_lifespan,
+            as_request=as_request,
         )
 
-    def init_app(self, app: Any) -> None:
-        """Count the requests of a Flask app; it is then ``app.extensions["pathhits"]``."""
+    def init_app(self, app: Any, *, identify: Identify | None = None) -> None:
+        """Count the requests of a Flask app; it is then ``app.extensions["pathhits"]``. ``identify`` as above."""
+        if identify is not None:
+            self.asking.identify_by(identify)
         # An adapter is a layer above: it is found by name, and Flask is imported only by those who have it.
         importlib.import_module("pathhits.integrations.flask").init_app(self, app)
 
@@ -122,7 +131,7 @@ class PathHits:
         item_type: str,
         *,
         route: str = "",
-        id: str = "",
+        id: str | Callable[[Any], object] = "",
         rules: Rules | None = None,
         hot_at: int | None = None,
         cold_below: int | None = None,
@@ -130,10 +139,12 @@ class PathHits:
         """Declare what is an item: a hit on ``route`` may be a view of the one that its parameter ``id`` names.
 
         ``route`` is a route's name or pattern as it is counted, "" for a type whose views only `track_view` counts.
+        ``id`` may be a function from the request, as the framework has it, to the id, or None where there is no item;
+        without a route it is asked for every GET.
         ``rules`` say which hits are views, by default all. ``hot_at`` and ``cold_below`` are by default the settings.
         Raises `SettingsError` for a type or route that is taken and for numbers that cannot be.
         """
-        if bool(route) != bool(id):
+        if bool(route) != bool(id) and not (callable(id) and not route):
             raise SettingsError(f"register_item({item_type!r}): give route and id together, or neither")
         thresholds = None
         if hot_at is not None or cold_below is not None:
@@ -141,7 +152,8 @@ class PathHits:
             thresholds = check_thresholds(
                 usual.hot_at if hot_at is None else hot_at, usual.cold_below if cold_below is None else cold_below
             )
-        self.items.register(item_type, route, id, rules or Rules.none(), thresholds)
+        if self.items.register(item_type, route, id, rules or Rules.none(), thresholds).asks:
+            self.asking.wanted = True
 
     def mirror(
         self,
@@ -452,6 +464,14 @@ class PathHits:
         return Items()
 
     @cached_property
+    def asking(self) -> Asking:
+        """What the app is asked for, on the time of a request."""
+        asking = Asking(self.items, self.guard)
+        if self._identify is not None:
+            asking.identify_by(self._identify)
+        return asking
+
+    @cached_property
     def court(self) -> RuleStore:
         """The rules' side of Redis."""
         return RuleStore(self.redis, self.keys)
@@ -466,13 +486,15 @@ class PathHits:
         """The explicit way to count views."""
         shutdown.flush_on_sigterm()
         drop_bots = self.settings.bots == "drop"
-        return Viewing(self.items, self.buffer, self.court, self._deadline, self.guard, self.reader, drop_bots)
+        return Viewing(
+            self.items, self.buffer, self.court, self._deadline, self.guard, self.reader, self.asking, drop_bots
+        )
 
     @cached_property
     def recorder(self) -> Recorder:
         """The request side; the process that has one counts, and flushes when it ends."""
         shutdown.flush_on_sigterm()
-        return Recorder(self.settings, self.buffer.append, self.guard, self.reader, self.items)
+        return Recorder(self.settings, self.buffer.append, self.guard, self.reader, self.asking)
 
     @cached_property
     def engine(self) -> Engine:

@@ -16,6 +16,7 @@ from pathhits.errors import SettingsError
 RouteLabel = Literal["name", "pattern", "path"]
 Bots = Literal["drop", "count"]
 SaltRotation = Literal["day", "week", "month", "never"]
+UserIds = Literal["keyed", "plain"]
 TrustedProxies = int | tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 ENV_PREFIX = "PATHHITS_"
@@ -89,6 +90,9 @@ class Settings:
     proxy_header: str = setting("X-Forwarded-For", "header", "The header in which trusted proxies name the client.")
     bots: Bots = setting("drop", "", "drop: bots are not hits, they are counted as drops; count: they are hits.")
     salt_rotation: SaltRotation = setting("day", "", "How long a visitor can be recognised: day, week, month or never.")
+    user_ids: UserIds = setting(
+        "keyed", "", "Users in the event log: keyed (a hash, new with each salt) or plain (as your app names them)."
+    )
     opt_out_cookie: str = setting("pathhits_optout", "cookie", "A request with this cookie counts without a visitor.")
 
     visit_timeout: int = setting(1_800, "s", "A visit ends when its visitor makes no hit for so long; 0: no visits.")
@@ -349,6 +353,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "opt_out_cookie": _cookie,
     "route_label": _choice("name", "pattern", "path"),
     "bots": _choice("drop", "count"),
+    "user_ids": _choice("keyed", "plain"),
     "salt_rotation": _choice("day", "week", "month", "never"),
     "trusted_proxies": _proxies,
     "count_statuses": _statuses,

@@ -383,7 +383,7 @@ class _StampedViewing(Viewing):
 
     def __init__(self, hits: PathHits, buffer: Buffer, court: MemoryCourt, clock: Clock) -> None:
         drop_bots = hits.settings.bots == "drop"
-        super().__init__(hits.items, buffer, court, Deadline(PATIENCE), hits.guard, hits.reader, drop_bots)
+        super().__init__(hits.items, buffer, court, Deadline(PATIENCE), hits.guard, hits.reader, hits.asking, drop_bots)
         self._clock = clock
 
     def _asked(self, seen: Seen) -> str | None:

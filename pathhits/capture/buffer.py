@@ -27,10 +27,10 @@ from pathhits.capture.recorder import Entry, EntryReader, Noted
 from pathhits.core.backoff import back_off
 from pathhits.core.periods import hour_of
 from pathhits.core.referrers import host_of
-from pathhits.core.rules import Limits, Refusal, type_of
+from pathhits.core.rules import Limits, Refusal, subject, type_of
 from pathhits.core.statuses import Reason
-from pathhits.core.visitors import SALT_KEPT_AFTER, period_end, previous_period, salt_period, secret_salt, visit_periods
-from pathhits.events import USER_AGENT_BYTES, Logged, kept, milliseconds, new_id, viewed
+from pathhits.core.visitors import previous_period, salt_period, secret_salt, visit_periods
+from pathhits.events import USER_AGENT_BYTES, USER_LENGTH, Logged, kept, milliseconds, new_id, viewed
 from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, Step, View
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
@@ -290,7 +290,6 @@ class Buffer:
         if self._detour.is_open:
             folded = self._fold_without_redis()
         self._judge.forget()
-        self._forget_salts()
         self.sent += self._detour.send(self._accumulator, force=force)
         return folded and not self._accumulator and self._in_flight is None and not self._detour.is_busy
 
@@ -357,7 +356,7 @@ class Buffer:
                 _say(view.item, seen.verdict)
             else:
                 take = self._accumulator.candidate if seen.verdict is None else self._accumulator.viewed
-                take(self._with_event(view, seen.entry, seen.user_id is not None))
+                take(self._with_event(view, seen.entry, seen.user_id))
             self._seen.popleft()
         return True
 
@@ -366,18 +365,19 @@ class Buffer:
         if not self._items or entry.reason:
             return None
         try:
-            shown = self._items.on_route(entry.name, entry.pattern)
-            item = shown.item(entry.params) if shown else None
+            asked = entry.item
+            shown = self._items.on_route(entry.name, entry.pattern) if asked is None else self._items[asked[0]]
+            item = subject(*asked) if asked else shown.item(entry.params) if shown else None
         except Exception as error:
             # A route parameter that has no text: the hit counts, and nothing behind it waits.
             self._guard.failed("internal", error)
             return None
         if shown is None or item is None:
             return None
-        viewers, visitor = self.viewer(entry, None, ask=ask)
+        viewers, visitor = self.viewer(entry, entry.user, ask=ask)
         return View(entry.moment, item, viewers, visitor, shown.rules.limits)
 
-    def _with_event(self, view: View, entry: Entry, is_user: bool) -> View:
+    def _with_event(self, view: View, entry: Entry, user_id: str | None) -> View:
         """The view, under the item it counts for, with the event that is logged when it counts."""
         item, moment = self._accumulator.admit_item(view.moment, view.item), milliseconds(view.moment)
         # Of one who opted out, nothing but that it was: what the app itself said of a viewer is not such a client's.
@@ -387,13 +387,21 @@ class Buffer:
             name=viewed(type_of(item)),
             item=item,
             visitor=view.visitor or 0,
-            user_id=view.viewers[0] if is_user and told and view.viewers else "",
+            user_id=self._logged_user(view, user_id) if told and user_id is not None else "",
             user_agent=kept(entry.user_agent or "", USER_AGENT_BYTES) if told else "",
             referrer=host_of(entry.referrer or "") if told else "",
             properties="",
             moment=moment,
         )
         return view._replace(event=event.text(), counts_as=item)
+
+    def _logged_user(self, view: View, user_id: str) -> str:
+        """What the event log is told of a user: the keyed id, unless the app wants it plain."""
+        if self._settings.user_ids == "plain":
+            return kept(user_id, USER_LENGTH)
+        # An id that only this process could tell again says nothing.
+        known = self._known_salts.get(salt_period(view.moment, self._settings.salt_rotation))
+        return view.viewers[0] if view.viewers and (known or self._settings.salt_rotation == "never") else ""
 
     def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None, keys: _Keys | None) -> None:
         hour = hour_of(entry.moment)
@@ -413,7 +421,7 @@ class Buffer:
                 _say(shown.item, Refusal.BOT)
         else:
             self._accumulator.hit(hour, label, visitor)
-            view = self._with_event(shown, entry, is_user=False) if shown else None
+            view = self._with_event(shown, entry, entry.user) if shown else None
             if whose is not None:
                 self._accumulator.step(whose, Step(entry.moment, entry.viewed), view)
             elif view is not None:
@@ -458,16 +466,11 @@ class Buffer:
                 if self._detour.is_open:
                     return None
                 raise LookupError(period)
-            self._known_salts[period] = self._salts.get(period)
-        return self._known_salts.get(period)
-
-    def _forget_salts(self) -> None:
-        """Keep no salt for longer than Redis does, and those of a few periods at most."""
-        now, newest = time.time(), list(self._known_salts)[-SALTS_REMEMBERED:]
-        for period in list(self._known_salts):
-            if period not in newest or period_end(period) + SALT_KEPT_AFTER < now:
-                self._known_salts.pop(period, None)
-                self._visit_keys = ((-1, -1), None)
+            salt = self._known_salts[period] = self._salts.get(period)
+            for old in list(self._known_salts)[:-SALTS_REMEMBERED]:
+                self._known_salts.pop(old, None)
+            return salt
+        return self._known_salts[period]
 
     def _send(self, deadline: float | None) -> None:
         run_id = ""

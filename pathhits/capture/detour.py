@@ -108,7 +108,8 @@ class Detour:
         views = [(view, self._court.judge(view)) for view in accumulator.take_views(BATCH_SIZE)]
         events = tuple(view.event for view, refusal in views if view.event and not refusal)
         deltas, _ = accumulator.take(BATCH_SIZE)
-        counted = Counter(deltas) + Counter(starmap(_counted, views))
+        counted = Counter(deltas)
+        counted.update(starmap(_counted, views))
         return Batch("", 0, secrets.token_hex(8), counted, {}, events=events)
 
 

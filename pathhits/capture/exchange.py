@@ -9,6 +9,9 @@ from typing import Any
 #: Headers whose value says that a browser fetches ahead of a visitor who may never look.
 PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
 
+#: `Exchange.user` before the app was asked.
+UNASKED: Any = object()
+
 #: `Exchange.pattern` where a framework looked for a route and found none.
 UNMATCHED = ""
 
@@ -61,6 +64,10 @@ class Exchange:
     viewed: tuple[tuple[str, str], ...] = ()
     failed: bool = False
     gone: bool = False
+    # What only the app knows, see `pathhits.capture.asking`: gives the request while that is there, and the answers.
+    request: Callable[[], Any] | None = None
+    user: str | None = UNASKED
+    item: tuple[str, str] | None = None
 
     # Of the request: its line, its connection, and headers, "" where it has none.
     method: str

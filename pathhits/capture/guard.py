@@ -18,20 +18,21 @@ class Guard:
         #: How often each kind of failure came.
         self.failures = self._rarely.counts
 
-    def failed(self, kind: str, error: BaseException | str) -> None:
-        """Note one failure of ``kind``; never raises."""
+    def failed(self, kind: str, error: BaseException | str, *, quote: bool = True) -> None:
+        """Note one failure of ``kind``; never raises. Unless ``quote``, the log has its place, not its words."""
         if self._rarely.note(kind):
-            logger.warning("%s (%d so far): %s", kind, self.failures[kind], _said(kind, error))
+            said = _said(error, quote=quote and kind != "internal")
+            logger.warning("%s (%d so far): %s", kind, self.failures[kind], said)
 
     def after_fork(self) -> None:
         """Start afresh in a forked child, where a lock may have been held by a thread that is no more."""
         self._rarely.after_fork()
 
 
-def _said(kind: str, error: BaseException | str) -> str:
-    """What the log says of an error. Of our own bugs the place, not the message: that may quote a client's address."""
+def _said(error: BaseException | str, *, quote: bool) -> str:
+    """What the log says of an error. Of bugs the place, not the message: that may quote a client's address."""
     if not isinstance(error, BaseException):
         return error
-    if kind == "internal":
+    if not quote:
         return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
     return f"{type(error).__name__}: {error}"

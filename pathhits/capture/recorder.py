@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from pathhits.capture.exchange import Exchange, Resolve, in_progress
+from pathhits.capture.asking import Asking
+from pathhits.capture.exchange import UNASKED, Exchange, Resolve, in_progress
 from pathhits.capture.guard import Guard
-from pathhits.capture.items import Items
 from pathhits.core.bots import is_prefetch
 from pathhits.core.statuses import Reason, starts_at_zero
 from pathhits.core.visitors import has_cookie
@@ -27,7 +27,8 @@ class Entry(NamedTuple):
     ``reason`` is "" for a candidate hit, else why it is none. ``path`` is None for an explicit label, which is
     then ``name``. ``user_agent`` is None where no request is known. ``params`` are those of the route, ``referrer``
     is the header, None where no request is known. ``viewed`` are the views that the app asked about in the request,
-    as `Step.shown` has them.
+    as `Step.shown` has them. ``user`` and ``item`` (type and id) are what the app said when it
+    was asked.
     """
 
     moment: float
@@ -43,6 +44,8 @@ class Entry(NamedTuple):
     params: Mapping[str, Any] | None = None
     referrer: str | None = None
     viewed: tuple[tuple[str, str], ...] = ()
+    user: str | None = None
+    item: tuple[str, str] | None = None
 
 
 #: What the buffer queues: an entry, or an exchange that is over. That holds what a server passed on of the request,
@@ -54,12 +57,13 @@ class Recorder:
     """Decides what needs no thought, leaves the rest to the flusher, and appends."""
 
     def __init__(
-        self, settings: Settings, append: Callable[[Noted], None], guard: Guard, reader: EntryReader, items: Items
+        self, settings: Settings, append: Callable[[Noted], None], guard: Guard, reader: EntryReader, asking: Asking
     ) -> None:
         #: Statuses, 0 for none yet, with which a response may still become a hit.
         self.open_statuses = frozenset(settings.count_statuses) | {0}
         #: The routes that show items: only while there are some, the parameters of a route are kept.
-        self.item_routes = items.by_route
+        self.item_routes = asking.items.by_route
+        self.asking = asking
         self._append = append
         self._guard = guard
         self._reader = reader
@@ -68,6 +72,9 @@ class Recorder:
         """Note one finished exchange, as a candidate hit or as a drop with its reason."""
         try:
             exchange.moment = time.time()
+            if exchange.request is not None:
+                # It is not the flusher's, who may hold on to it for long.
+                exchange.request = None
             self._append(exchange)
         except Exception as error:
             self.broken(error)
@@ -99,6 +106,16 @@ class Recorder:
         except Exception:
             # It could not even be said; the visitor's page is what matters.
             pass
+
+    def attend(self, exchange: Exchange) -> None:
+        """Have the app asked for what only it knows of an exchange that may become a hit."""
+        try:
+            if not self.is_settled(exchange):
+                if exchange.resolve is not None:
+                    exchange.resolve(exchange)
+                self.asking.attend(exchange)
+        except Exception as error:
+            self.unlabelled(None, error)
 
     def is_settled(self, exchange: Exchange) -> bool:
         """Whether nothing that may still happen to the body can make this exchange a hit."""
@@ -171,6 +188,8 @@ class EntryReader:
             exchange.params,
             exchange.referrer[:HEADER_LENGTH],
             exchange.viewed,
+            None if exchange.user is UNASKED else exchange.user,
+            exchange.item,
         )
 
     def _is_anonymous(self, exchange: Exchange) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import redis
 
+from pathhits.capture.asking import Asking
 from pathhits.capture.buffer import Buffer, Seen
 from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.exchange import in_progress
@@ -38,8 +39,10 @@ class Viewing:
         deadline: Deadline,
         guard: Guard,
         reader: EntryReader,
+        asking: Asking,
         drop_bots: bool,
     ) -> None:
+        self._asking = asking
         self._items = items
         self._buffer = buffer
         self._court = court
@@ -58,7 +61,7 @@ class Viewing:
             subject(check_type(item_type), item_id),
             self._items.rules(item_type).limits,
             secrets.token_hex(8),
-            None if user_id is None else str(user_id),
+            entry.user if user_id is None else str(user_id),
             None,
         )
         if self._drop_bots and entry.user_agent is not None and is_bot(entry.user_agent):
@@ -85,9 +88,11 @@ class Viewing:
 
     def _person(self, ip: str | None, user_agent: str | None) -> Entry:
         """Whose view it is: the one given, else the one of the request in progress, else nobody's."""
-        given = ip is not None or user_agent is not None
-        entry = self._reader.person(None if given else in_progress())
-        return entry._replace(peer=ip or "", user_agent=user_agent, anonymous=ip is None) if given else entry
+        if ip is not None or user_agent is not None:
+            return self._reader.person(None)._replace(peer=ip or "", user_agent=user_agent, anonymous=ip is None)
+        exchange = in_progress()
+        user = self._asking.user(exchange) if exchange is not None and self._asking.wanted else None
+        return self._reader.person(exchange)._replace(user=user)
 
 
 def _mark(seen: Seen, reason: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -34,7 +35,8 @@ def init_app(hits: PathHits, app: Flask) -> None:
         # A middleware stands between, and may hide its environ from us. The hook costs more than all the rest.
         app.before_request_funcs.setdefault(None, []).insert(0, partial(_note_from_inside, hits, apps))
     if hits.settings.enabled:
-        counted = count_wsgi(app.wsgi_app, hits.recorder, hits.settings.believed_header, partial(_name_rule, apps))
+        resolve = partial(_name_rule, apps)
+        counted = count_wsgi(app.wsgi_app, hits.recorder, hits.settings.believed_header, resolve, _request)
         app.wsgi_app = counted  # type: ignore[assignment, method-assign]  # how Flask is wrapped
 
 
@@ -60,6 +62,10 @@ def _add_filters(hits: PathHits, app: Flask) -> None:
         app.create_jinja_environment = lambda: added(make())  # type: ignore[method-assign]  # one app's own
 
 
+def _request(environ: Mapping[str, Any]) -> Any:
+    return environ["werkzeug.request"]
+
+
 def _name_rule(apps: set[str], exchange: Exchange) -> None:
     # Two apps with one PathHits may both have an "index".
     name_rule(exchange, alone=len(apps) == 1)
@@ -71,5 +77,7 @@ def _note_from_inside(hits: PathHits, apps: set[str]) -> None:
     try:
         if exchange is not None:
             note_wsgi_route(exchange, request.environ, partial(_name_rule, apps))
+            if hits.asking.wanted:
+                exchange.request = partial(_request, request.environ)
     except Exception as error:
         hits.recorder.unlabelled(exchange, error)

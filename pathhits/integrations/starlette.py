@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
+
 from pathhits.app import PathHits
+from pathhits.capture.asking import Identify
 from pathhits.middleware.asgi import AsgiApp
 
 
@@ -13,6 +16,8 @@ class PathHitsMiddleware:
     outside, so such a request is dropped as *failed*; with ``app = hits.asgi(app)`` it is the status 500 that is seen.
     """
 
-    def __new__(cls, app: AsgiApp, hits: PathHits) -> AsgiApp:  # type: ignore[misc]  # Starlette calls it, that is all
+    def __new__(cls, app: AsgiApp, hits: PathHits, identify: Identify | None = None) -> AsgiApp:  # type: ignore[misc]  # Starlette calls it, that is all
         """The middleware itself, not one around it: each would cost a coroutine a request."""
-        return hits.asgi(app)
+        if identify is not None:
+            hits.asking.identify_by(identify)
+        return hits.asgi(app, as_request=Request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import partial
 from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -60,6 +61,7 @@ def count_asgi(
     at_shutdown: Callable[[], Awaitable[None]],
     *,
     has_lifespan: bool = True,
+    as_request: Callable[[Any], Any] | None = None,
 ) -> AsgiApp:
     """``app`` with its HTTP requests counted; websockets pass, the end of the lifespan calls ``at_shutdown`` first.
 
@@ -68,6 +70,7 @@ def count_asgi(
     """
     wanted = (*_TAKEN, proxy_header.lower().encode("latin-1"))
     note_route, item_routes = AsgiRoutes(app), recorder.item_routes
+    asking = recorder.asking
     record = recorder.record
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> Any:
@@ -78,6 +81,8 @@ def count_asgi(
             exchange = _begun(scope, wanted)
             if exchange is not None:
                 current.set(exchange)
+                if asking.wanted:
+                    exchange.request = partial(as_request, scope) if as_request is not None else lambda: scope
         except Exception as error:
             recorder.broken(error)
             exchange = None
@@ -146,6 +151,8 @@ def count_asgi(
             recorder.unlabelled(exchange, error)
         if item_routes:
             exchange.params = scope.get("path_params")
+        if asking.wanted:
+            recorder.attend(exchange)
         record(exchange)
 
     return counted

@@ -70,15 +70,20 @@ class EnvironReader:
 
 
 def count_wsgi(
-    app: WSGIApplication, recorder: Recorder, proxy_header: str = "", resolve: Resolve = name_rule
+    app: WSGIApplication,
+    recorder: Recorder,
+    proxy_header: str = "",
+    resolve: Resolve = name_rule,
+    as_request: Callable[[Any], Any] = lambda environ: environ,
 ) -> WSGIApplication:
     """``app`` with its requests counted through ``recorder``. ``proxy_header`` is "" where no proxy is trusted.
 
-    ``resolve`` makes a label of the rule that werkzeug matched; an integration may know better. What is returned is a
+    ``resolve`` makes a label of the rule that werkzeug matched, and ``as_request`` of an environ what the app's own
+    functions are given; an integration may know better. What is returned is a
     plain function, as the call of an object would cost every request more than all that is noted here.
     """
     read = EnvironReader(proxy_header).read
-    record, item_routes = recorder.record, recorder.item_routes
+    record, item_routes, asking = recorder.record, recorder.item_routes, recorder.asking
 
     def counted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -90,6 +95,8 @@ def count_wsgi(
                 inner = None
                 environ[ENVIRON_KEY] = exchange
                 current.set(exchange)
+                if asking.wanted:
+                    exchange.request = partial(as_request, environ)
         except Exception as error:
             recorder.broken(error)
             inner = start_response
@@ -113,6 +120,8 @@ def count_wsgi(
                     note_wsgi_route(exchange, environ, resolve)
                     if not item_routes:
                         exchange.params = None
+                if asking.wanted:
+                    recorder.attend(exchange)
             except Exception as error:
                 recorder.unlabelled(exchange, error)
             return partial(_written, exchange, write)

@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import MetaData, Table, inspect, select
 
 from pathhits import PathHits, Rules
-from pathhits.core.visitors import salt_period
+from pathhits.core.visitors import visit_periods
 from pathhits.storage.redis.client import connect
 from pathhits.storage.sql import tables
 from tests.faults.writer import ITEM_TYPE, ROUTE, page, request, shop
@@ -218,7 +218,9 @@ def test_failures_of_redis_and_of_our_own_name_no_address_in_the_log(
     monkeypatch.setattr("pathhits.capture.judge.visitor_id", broken)
     visit(hits)
     hits.flush(0.01)
-    monkeypatch.setitem(hits.buffer._known_salts, salt_period(time.time(), "day"), b"0123456789abcdef")
+    now = time.time()
+    for period in visit_periods(now, now, "day")[0]:
+        monkeypatch.setitem(hits.buffer._known_salts, period, b"0123456789abcdef")
     hits.flush(0.01)
     assert hits.guard.failures["internal"] > 0
     assert hits.guard.failures["Redis is away, hits wait in the process"] > 0

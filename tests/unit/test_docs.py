@@ -41,6 +41,16 @@ FENCE = re.compile(r"^```(\S*)(?: run=(\w+))?\n(.*?)^```$", re.DOTALL | re.MULTI
 
 #: What is run after an example, in the same process: that it does what its page says.
 CHECKS = {
+    "asking": """
+        app.add_url_rule("/lookup", "lookup", lambda: "x")
+        from pathhits.testing import counting
+        with counting(app) as counted:
+            for user in ("ann", "bob", "ann"):
+                headers = {"X-User": user, "User-Agent": "Mozilla/5.0 Firefox/130"}
+                app.test_client().get("/lookup?isbn=3", headers=headers)
+            assert counted.hits("lookup") == 3
+            assert hits.view_count("book", 3) == 2
+    """,
     "flask": """
         app.add_url_rule("/products/<int:number>", "product", lambda number: "x")
         from pathhits.testing import assert_counted, counting

@@ -6,6 +6,7 @@ from threading import RLock
 from typing import Any
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from pathhits.app import PathHits
 from pathhits.settings import Settings
@@ -23,8 +24,17 @@ class DjangoHits(PathHits):
             raise AttributeError(name)
         with self._lock:
             if "settings" not in self.__dict__:
-                super().__init__(Settings.from_mapping(getattr(settings, "PATHHITS", {})))
+                given = dict(getattr(settings, "PATHHITS", {}))
+                identify = given.pop("IDENTIFY", None)
+                super().__init__(Settings.from_mapping(given), identify=_imported(identify))
         return object.__getattribute__(self, name)
+
+
+def _imported(identify: Any) -> Any:
+    """The function itself, or one that imports it by its dotted path when it is first needed: it may need models."""
+    if not isinstance(identify, str):
+        return identify
+    return lambda request: import_string(identify)(request)
 
 
 hits = DjangoHits()

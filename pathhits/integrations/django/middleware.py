@@ -6,7 +6,7 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -36,6 +36,7 @@ class PathHitsMiddleware:
             raise MiddlewareNotUsed("pathhits is not enabled")
         self._get_response = get_response
         self._recorder = hits.recorder
+        self._asking = hits.asking
         self._read = EnvironReader(settings.believed_header).read
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -54,7 +55,10 @@ class PathHitsMiddleware:
         finally:
             if around is not None:
                 current.set(around)
-        self._answered(request, response, exchange, is_ours)
+        self._note_route(request, exchange)
+        if self._asking.wanted and exchange is not None:
+            self._recorder.attend(exchange)
+        self._answered(response, exchange, is_ours)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -68,8 +72,20 @@ class PathHitsMiddleware:
         finally:
             if around is not None:
                 current.set(around)
-        self._answered(request, response, exchange, is_ours)
+        try:
+            self._note_route(request, exchange)
+            if self._asking.wanted and exchange is not None and self._asking.shows_item(exchange):
+                await self._attend(exchange)
+        finally:
+            self._answered(response, exchange, is_ours)
         return response
+
+    async def _attend(self, exchange: Exchange) -> None:
+        """Ask where the ORM may be used, as ``request.user`` may do."""
+        try:
+            await sync_to_async(self._recorder.attend)(exchange)
+        except Exception as error:
+            self._recorder.unlabelled(None, error)
 
     def _begun(self, request: HttpRequest) -> tuple[Exchange | None, bool]:
         """The exchange of this request, and whether it is ours: else a middleware further out counts it."""
@@ -78,15 +94,21 @@ class PathHitsMiddleware:
             place = request.META if scope is None else scope
             outer = place.get(ENVIRON_KEY)
             if outer is not None and outer.under_way:
+                self._lend(request, outer)
                 return outer, False
             exchange = place[ENVIRON_KEY] = self._read(request.META)
             # Django has decoded what META says of the path.
             exchange.path, exchange.root = path_and_root(request)
             current.set(exchange)
+            self._lend(request, exchange)
             return exchange, True
         except Exception as error:
             self._recorder.broken(error)
             return None, False
+
+    def _lend(self, request: HttpRequest, exchange: Exchange) -> None:
+        if self._asking.wanted:
+            exchange.request = lambda: request
 
     def _broken(self, exchange: Exchange | None, is_ours: bool, error: BaseException) -> None:
         """No response: Django turns what views raise into one, so this is the end of the process, or of the client."""
@@ -94,10 +116,7 @@ class PathHitsMiddleware:
             exchange.failed = not isinstance(error, CancelledError)
             self._recorder.record(exchange)
 
-    def _answered(
-        self, request: HttpRequest, response: HttpResponseBase, exchange: Exchange | None, is_ours: bool
-    ) -> None:
-        """Note the route, and unless somebody further out does so, the response."""
+    def _note_route(self, request: HttpRequest, exchange: Exchange | None) -> None:
         if exchange is None:
             return
         recorder = self._recorder
@@ -108,8 +127,12 @@ class PathHitsMiddleware:
                     exchange.params = None
         except Exception as error:
             recorder.unlabelled(exchange, error)
-        if not is_ours:
+
+    def _answered(self, response: HttpResponseBase, exchange: Exchange | None, is_ours: bool) -> None:
+        """Note the response, unless somebody further out does so."""
+        if exchange is None or not is_ours:
             return
+        recorder = self._recorder
         try:
             status = exchange.status = response.status_code
             exchange.content_type = response.headers.get("Content-Type", "")

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pathhits.capture.asking import Asking
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
@@ -89,7 +90,7 @@ class Count:
         self.items = Items()
         reader = EntryReader(self.settings, self.guard)
         self.buffer = Buffer(self.settings, self.sums, self.sums, self.guard, self.items, reader=reader)
-        self.recorder = Recorder(self.settings, self.buffer.append, self.guard, reader, self.items)
+        self.recorder = Recorder(self.settings, self.buffer.append, self.guard, reader, Asking(self.items, self.guard))
 
     def total(self, counter: str) -> int:
         """What a counter adds up to, over its subjects."""

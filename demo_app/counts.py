@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, request
+from sqlalchemy import select
 
-from demo_app.models import Product
+from demo_app.models import Product, db
 from pathhits import PathHits
 
 if TYPE_CHECKING:
@@ -51,12 +52,21 @@ def register(app: Flask, hits: PathHits) -> None:
     hits.warm_up()
     app.context_processor(_for_this_page)
     app.add_template_global(views_of)
+    app.add_template_global(hot_products)
 
 
 def views_of(products: Iterable[Product]) -> Mapping[str, Count]:
     """The views of each product by its slug, all read at once; a count is ``partial`` when it is not known."""
     hits: PathHits = current_app.extensions["pathhits"]
     return hits.view_counts("product", [product.slug for product in products])
+
+
+def hot_products(limit: int) -> Sequence[Product]:
+    """The products that are hot now, those with the most views of the last seven days first."""
+    hits: PathHits = current_app.extensions["pathhits"]
+    slugs = [row.item_id for row in hits.hot_items("product", limit)]
+    found = db.session.scalars(select(Product).where(Product.slug.in_(slugs))).all() if slugs else []
+    return sorted(found, key=lambda product: slugs.index(product.slug))
 
 
 def _for_this_page() -> dict[str, Any]:

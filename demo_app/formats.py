@@ -26,6 +26,14 @@ def compact(number: int) -> str:
     return f"{number // 100_000 / 10:,g}M"
 
 
+def duration(seconds: float | None) -> str:
+    """ "9s", "2m 41s", a dash for none."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m {rest}s" if minutes else f"{rest}s"
+
+
 def times(number: int) -> str:
     """ "1 time", "1,284 times"."""
     return f"{compact(number)} {'time' if number == 1 else 'times'}"
@@ -33,5 +41,5 @@ def times(number: int) -> str:
 
 def register(app: Flask) -> None:
     """Make the formats known to the templates."""
-    for filter_ in (price, exact, compact, times):
+    for filter_ in (price, exact, compact, duration, times):
         app.add_template_filter(filter_)

@@ -29,6 +29,8 @@ from pathhits.storage.redis.client import connect, explain
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+#: So that a few people are enough to see a product become hot.
+HOT = {"PATHHITS_HOT_AT": "5", "PATHHITS_COLD_BELOW": "3", "PATHHITS_ITEMS_EVERY": "10"}
 DEFAULT_SYNC_EVERY_S = 5
 START_TIMEOUT_S = 60.0
 LOG = "redis.log"
@@ -178,6 +180,8 @@ def _environment(folder: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if value or name not in ("REDIS_URL", "DATABASE_URL")}
     env.setdefault("DATABASE_URL", f"sqlite:///{folder / 'shop.db'}")
     env.setdefault("PATHHITS_SYNC_EVERY", str(DEFAULT_SYNC_EVERY_S))
+    for name, value in HOT.items():
+        env.setdefault(name, value)
     env.setdefault("DEMO_SECRET_KEY", secrets.token_hex(32))
     env.setdefault("BIND", HOST)
     env.setdefault("PORT", str(DEFAULT_PORT))

@@ -71,6 +71,31 @@ def test_a_product_shows_its_own_views_and_a_reload_within_two_minutes_is_a_hit_
     assert "Views of this product 2 Stored in SQL 2 Pending in Redis 0" in text(visitor, "/products/stoneware-jug")
 
 
+def test_a_product_shows_its_visitors_its_week_and_how_long_people_stay(visitor: FlaskClient, hits: PathHits) -> None:
+    for agent in (BROWSER, f"{BROWSER} another"):
+        visitor.get("/products/stoneware-jug", headers={"User-Agent": agent})
+    assert hits.flush(10)
+    hits.sync()
+    shown = text(visitor, "/products/stoneware-jug")
+    assert "Visitors 2, each once a day" in shown
+    assert "Last 7 days 2 views" in shown
+    assert "Average stay –" in shown, "nobody went on to another page"
+    assert "Hot" not in shown
+
+
+def test_a_product_that_many_look_at_is_hot_and_on_the_first_page(visitor: FlaskClient, hits: PathHits) -> None:
+    assert "Hot this week" not in text(visitor, "/")
+    for n in range(hits.settings.hot_at):
+        visitor.get("/products/stoneware-jug", headers={"User-Agent": f"{BROWSER} {n}"})
+    assert hits.flush(10)
+    hits.sync()
+    hits.refresh_items()
+    assert "Hot: many are looking at this" in text(visitor, "/products/stoneware-jug")
+    home = text(visitor, "/")
+    assert "Hot this week Kitchen Stoneware jug" in home
+    assert home.index("Hot this week") < home.index("New this season")
+
+
 def test_cards_show_the_views_of_their_products_which_are_read_in_one_call(
     visitor: FlaskClient, hits: PathHits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

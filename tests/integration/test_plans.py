@@ -1,0 +1,122 @@
+"""What is asked for each page and each run goes through an index on PostgreSQL, however long the log is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from pathhits import PathHits
+from pathhits.storage.sql.hotness import Hotness, _recent_views
+from pathhits.storage.sql.retention import Retention
+
+ITEMS, EVENTS, DAYS = 300, 30_000, 60
+NOW = time.time_ns() // 1_000_000
+DAY_MS = 86_400_000
+
+FILL = (
+    "INSERT INTO pathhits_items"
+    " (item_key, item, item_type, view_count, created_at, updated_at, recent_at, recent_views)"
+    " SELECT sha256(convert_to('product:' || n, 'UTF8')), 'product:' || n, 'product', 100, now(), now(), :now, 10"
+    " FROM generate_series(1, :items) n",
+    "INSERT INTO pathhits_events (id, name, item_id, visitor, properties, moment)"
+    " SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'product.viewed', 1 + n % :items, n % 997, '',"
+    " :now - (n::bigint * :days * 86400000 / :events) FROM generate_series(1, :events) n",
+    "INSERT INTO pathhits_item_days (item_id, day, views, visitors)"
+    " SELECT i, d, 1, 1 FROM generate_series(1, :items) i,"
+    " generate_series(:now / 86400000 - :days, :now / 86400000) d",
+    "ANALYZE",
+)
+
+
+@pytest.fixture
+def hits(redis_url: str, postgresql_url: str) -> Iterator[PathHits]:
+    """A site with many items and a long log."""
+    hits = PathHits(redis_url=redis_url, database_url=postgresql_url)
+    hits.migrate()
+    numbers = {"items": ITEMS, "events": EVENTS, "days": DAYS, "now": NOW}
+    with hits.engine.begin() as connection:
+        for statement in FILL:
+            connection.execute(text(statement), {k: v for k, v in numbers.items() if f":{k}" in statement})
+    yield hits
+    hits.close(0.1)
+
+
+def plans(hits: PathHits, ask: Callable[[], Any]) -> list[str]:
+    """The plan of each statement that ``ask`` executes."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
+        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+            asked.append((statement, parameters))
+
+    event.listen(hits.engine, "before_cursor_execute", note)
+    ask()
+    event.remove(hits.engine, "before_cursor_execute", note)
+    with hits.engine.connect() as connection:
+        return [
+            "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
+            for statement, parameters in asked
+            if not isinstance(parameters, list)
+        ]
+
+
+def test_the_page_of_an_item(hits: PathHits) -> None:
+    [plan] = plans(hits, lambda: hits.item_reads.item_stats("product", 7))
+    assert "ix_pathhits_events_item_moment" in plan, plan
+    assert "pathhits_items_item_key_key" in plan, plan
+    assert "pathhits_item_days_pkey" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+def test_views_of_the_last_seven_days(hits: PathHits) -> None:
+    class Row:
+        def __init__(self, id: int) -> None:
+            self.id, self.item_type = id, "product"
+
+    def count() -> None:
+        with hits.engine.connect() as connection:
+            assert len(_recent_views(connection, [Row(n) for n in (1, 2, 3, 4, 5)], NOW)) == 5
+
+    [plan] = plans(hits, count)
+    assert "ix_pathhits_events_item_moment" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+def test_what_is_due(hits: PathHits) -> None:
+    hotness = Hotness(hits.engine)
+    with hits.engine.begin() as connection:
+        connection.execute(text("UPDATE pathhits_items SET recent_at = 0 WHERE id = 5"))
+        connection.execute(text("UPDATE pathhits_items SET is_hot = 1 WHERE id = 7"))
+    with hits.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    [touched] = plans(hits, lambda: hotness.due("touched", NOW, 200))
+    assert "ix_pathhits_items_recent_at" in touched, touched
+    [hot] = plans(hits, lambda: hotness.due("hot", NOW + 1, 200))
+    assert "ix_pathhits_items_is_hot" in hot, hot
+    [listed] = plans(hits, lambda: hits.item_reads.hot_items("product"))
+    assert "ix_pathhits_items_is_hot" in listed, listed
+
+
+def test_old_events(hits: PathHits) -> None:
+    chosen, deleted = plans(hits, lambda: Retention(hits.engine).prune_events(NOW - 50 * DAY_MS, 100))
+    assert "ix_pathhits_events_moment" in chosen, chosen
+    assert "pathhits_events_pkey" in deleted, deleted
+
+
+def test_an_apps_query_in_the_order_of_views(hits: PathHits) -> None:
+    from sqlalchemy import Column, Integer, MetaData, Table, select
+
+    shop = Table("shop", MetaData(), Column("id", Integer, primary_key=True))
+    shop.create(hits.engine)
+    query = hits.order_by_views(select(shop.c.id), shop.c.id, "product").limit(5)
+
+    def ask() -> None:
+        with hits.engine.connect() as connection:
+            connection.execute(query)
+
+    [plan] = plans(hits, ask)
+    assert "ix_pathhits_items_item" in plan, plan

@@ -18,6 +18,7 @@ from redis import Redis, RedisError
 
 from pathhits.capture import shutdown
 from pathhits.capture.asking import Asking, Identify, check_identify
+from pathhits.capture.beacon import Beacon
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.guard import Guard
@@ -32,6 +33,7 @@ from pathhits.core.rules import Refusal, Rules, Verdict, subject
 from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
 from pathhits.hits import ITEM_MARK
 from pathhits.middleware.asgi import AsgiApp, count_asgi
+from pathhits.middleware.beacon import serve_asgi, serve_wsgi
 from pathhits.middleware.wsgi import count_wsgi
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect, explain
@@ -97,7 +99,7 @@ class PathHits:
         """``app`` with every request counted; its responses are the same to the byte."""
         if not self.settings.enabled:
             return app
-        return count_wsgi(app, self.recorder, self.settings.believed_header)
+        return self.with_beacon(count_wsgi(app, self.recorder, self.settings.believed_header))
 
     def asgi(
         self, app: AsgiApp, *, has_lifespan: bool = True, as_request: Callable[[Any], Any] | None = None
@@ -110,14 +112,15 @@ class PathHits:
         """
         if not self.settings.enabled:
             return app
-        return count_asgi(
-            app,
-            self.recorder,
-            self.settings.believed_header,
-            self._last_flush,
-            has_lifespan=has_lifespan,
-            as_request=as_request,
+        header = self.settings.believed_header
+        counted = count_asgi(
+            app, self.recorder, header, self._last_flush, has_lifespan=has_lifespan, as_request=as_request
         )
+        return serve_asgi(counted, self._beacon, header) if self.settings.beacon else counted
+
+    def with_beacon(self, app: WSGIApplication) -> WSGIApplication:
+        """A WSGI app that is counted already, with the beacon answered where `Settings.beacon` is on."""
+        return serve_wsgi(app, self._beacon, self.settings.believed_header) if self.settings.beacon else app
 
     def init_app(self, app: Any, *, identify: Identify | None = None) -> None:
         """Count the requests of a Flask app; it is then ``app.extensions["pathhits"]``. ``identify`` as above."""
@@ -489,6 +492,10 @@ class PathHits:
         return Viewing(
             self.items, self.buffer, self.court, self._deadline, self.guard, self.reader, self.asking, drop_bots
         )
+
+    @cached_property
+    def _beacon(self) -> Beacon:
+        return Beacon(self.buffer.key, self.buffer.leave, self.reader, self._deadline, self.guard)
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -97,6 +97,8 @@ class Settings:
 
     visit_timeout: int = setting(1_800, "s", "A visit ends when its visitor makes no hit for so long; 0: no visits.")
 
+    beacon: bool = setting(False, "", "Answer /_pathhits/beacon.js, a script that tells when a page was left.")
+
     flush_interval: float = setting(1.0, "s", "How often a process sends what it counted to Redis.")
     buffer_size: int = setting(50_000, "entries", "What a process holds while Redis is away; the rest is shed.")
     fallback_after: float = setting(

@@ -163,6 +163,15 @@ class Buffer:
         if self._thread is None:
             self._start()
 
+    def leave(self, entry: Entry) -> None:
+        """Take that a page was left, if there is room; it is a part of a visit, and no request that counts."""
+        if len(self._entries) < self._most:
+            self.append(entry)
+
+    def key(self, moment: float) -> bytes | None:
+        """The salt of the moment's period, which signs what the beacon sends; may ask Redis, None when long over."""
+        return self._salt_of(salt_period(moment, self._settings.salt_rotation), True)
+
     def viewer(self, entry: Entry, user_id: str | None, *, ask: bool = True) -> tuple[tuple[str, ...], int | None]:
         """The ids that the rules know a viewer by, and the visitor for the sketch (None for one who is none).
 
@@ -404,6 +413,9 @@ class Buffer:
         return view.viewers[0] if view.viewers and (known or self._settings.salt_rotation == "never") else ""
 
     def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None, keys: _Keys | None) -> None:
+        if entry.left is not None:
+            self._fold_left(entry, keys)
+            return
         hour = hour_of(entry.moment)
         self._accumulator.request(hour)
         try:
@@ -426,6 +438,14 @@ class Buffer:
                 self._accumulator.step(whose, Step(entry.moment, entry.viewed), view)
             elif view is not None:
                 self._accumulator.candidate(view)
+
+    def _fold_left(self, entry: Entry, keys: _Keys | None) -> None:
+        try:
+            if keys is not None and not self._judge.reason(entry):
+                whose = Whose(self._judge.ids(entry, keys.salts), keys.home)
+                self._accumulator.step(whose, Step(entry.moment, age=entry.left))
+        except Exception as error:
+            self._guard.failed("internal", error)
 
     def _salt(self, entry: Entry, ask: bool) -> bytes | None:
         """The salt for this entry's visitor, None when it has none; LookupError when it is not known yet."""

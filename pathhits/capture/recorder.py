@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     then ``name``. ``user_agent`` is None where no request is known. ``params`` are those of the route, ``referrer``
     is the header, None where no request is known. ``viewed`` are the views that the app asked about in the request,
     as `Step.shown` has them. ``user`` and ``item`` (type and id) are what the app said when it
-    was asked.
+    was asked. With ``left`` it is no request that counts: the client left a page after these seconds.
     """
 
     moment: float
@@ -46,6 +46,7 @@ class Entry(NamedTuple):
     viewed: tuple[tuple[str, str], ...] = ()
     user: str | None = None
     item: tuple[str, str] | None = None
+    left: float | None = None
 
 
 #: What the buffer queues: an entry, or an exchange that is over. That holds what a server passed on of the request,

@@ -37,7 +37,7 @@ def init_app(hits: PathHits, app: Flask) -> None:
     if hits.settings.enabled:
         resolve = partial(_name_rule, apps)
         counted = count_wsgi(app.wsgi_app, hits.recorder, hits.settings.believed_header, resolve, _request)
-        app.wsgi_app = counted  # type: ignore[assignment, method-assign]  # how Flask is wrapped
+        app.wsgi_app = hits.with_beacon(counted)  # type: ignore[assignment, method-assign]  # how Flask is wrapped
 
 
 def _add_filters(hits: PathHits, app: Flask) -> None:

@@ -158,6 +158,20 @@ def count_asgi(
     return counted
 
 
+def read_scope(scope: Scope, proxy_header: str) -> Exchange:
+    """The exchange of a request that is not counted."""
+    alone = {name: value for name, value in scope.items() if name != SCOPE_KEY}
+    exchange = _begun(alone, (*_TAKEN, proxy_header.lower().encode("latin-1")))
+    assert exchange is not None
+    return exchange
+
+
+def path_below_root(scope: Scope) -> str:
+    """The path of a request below the place at which the server mounts the app, not decoded anew."""
+    path: str = scope["path"]
+    return path[len(_root(scope, path)) :]
+
+
 def _begun(scope: Scope, wanted: tuple[bytes, ...]) -> ScopeExchange | None:
     """The exchange that begins here; None when a middleware further out counts it already."""
     if SCOPE_KEY in scope and scope[SCOPE_KEY].under_way:

@@ -93,6 +93,7 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("user_ids", "hashed", "give one of keyed, plain"),
     ("fallback_after", -1, "give 0 or more"),
     ("request_deadline", True, "give a number of seconds"),
+    ("beacon", "maybe", "give 1 or 0"),
     ("visit_timeout", -1, "give seconds, at most 86400"),
     ("visit_timeout", 86_401, "give seconds, at most 86400"),
     ("hot_at", 0, "give a number above 0"),
@@ -157,7 +158,7 @@ def test_a_secret_is_never_shown() -> None:
 def test_an_unknown_variable_stops_and_the_known_ones_are_named(name: str) -> None:
     with pytest.raises(SettingsError) as error:
         Settings.from_env({f"PATHHITS_{name}": PASSWORD})
-    assert told(error).startswith(f"PATHHITS_{name}: unknown setting; known are APP, BOTS, BUFFER_SIZE, ")
+    assert told(error).startswith(f"PATHHITS_{name}: unknown setting; known are APP, BEACON, BOTS, ")
     assert PASSWORD not in told(error)
 
 
@@ -322,6 +323,7 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "sql_timeout": _seconds,
     "fallback_after": _seconds,
     "flush_interval": _seconds,
+    "beacon": st.sampled_from(["0", "1", "yes", "off"]),
     "visit_timeout": st.integers(0, 86_400).map(str),
     "sync_every": _seconds,
     "request_deadline": _seconds,

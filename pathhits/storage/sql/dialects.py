@@ -12,7 +12,18 @@ from itertools import chain
 from math import ceil
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, CursorResult, Dialect, Engine, Table, create_engine, event
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    Engine,
+    Table,
+    create_engine,
+    event,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -183,6 +194,21 @@ def begin_writing(connection: Connection) -> None:
     """Where rows cannot be locked, lock the database, before a transaction reads what it will write."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def present(connection: Connection, column: Column[bytes], keys: Sequence[bytes]) -> set[bytes]:
+    """Which of ``keys`` a column of bytes holds."""
+    query = f"SELECT {column.name} FROM {column.table} WHERE {column.name}"
+    if connection.dialect.name == "postgresql":
+        found = _returned(connection.exec_driver_sql(f"{query} = ANY(%s::bytea[])", (_array(keys),))) if keys else []
+        return {bytes(row[0]) for row in found}
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    there: set[bytes] = set()
+    for first in range(0, len(keys), ROWS_A_STATEMENT):
+        some = tuple(keys[first : first + ROWS_A_STATEMENT])
+        statement = f"{query} IN ({', '.join([mark] * len(some))})"
+        there.update(bytes(row[0]) for row in _returned(connection.exec_driver_sql(statement, some)))
+    return there
 
 
 def look_up(connection: Connection, asked: Sequence[Sequence[int]], questions: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from pathhits.events import VIEWED, Logged
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import ROWS_A_STATEMENT, Upsert, look_up, upsert
+from pathhits.storage.sql.dialects import Upsert, look_up, present, upsert
 
 #: Milliseconds of a UTC day.
 DAY = 86_400_000
@@ -52,7 +52,7 @@ def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
 
     The caller holds locks on the items, so that no other transaction logs events of theirs.
     """
-    known = _known(connection, [event.id for _, event in events])
+    known = present(connection, tables.events.c.id, [event.id for _, event in events])
     new = {event.id: (item, event) for item, event in events if event.id not in known}
     found = Found(len(new))
     views = [(item, event) for item, event in new.values() if item and event.name.endswith(VIEWED)]
@@ -61,16 +61,6 @@ def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
         found.spans[item] = min(first, event.moment), max(last, event.moment)
     _count_visitors(connection, views, found)
     upsert(connection, _EVENTS, [_row(*new[identity]) for identity in sorted(new)])
-    return found
-
-
-def _known(connection: Connection, ids: Sequence[bytes]) -> set[bytes]:
-    """Which of the events are in the log already."""
-    column = tables.events.c.id
-    found: set[bytes] = set()
-    for first in range(0, len(ids), ROWS_A_STATEMENT):
-        some = select(column).where(column.in_(ids[first : first + ROWS_A_STATEMENT]))
-        found.update(bytes(row[0]) for row in connection.execute(some))
     return found
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,8 +28,9 @@ from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import Keys
 from pathhits.storage.redis.pending import PendingStore
 from pathhits.storage.sql import migrate, tables
-from pathhits.storage.sql.dialects import make_engine
+from pathhits.storage.sql.dialects import look_up_statement, make_engine
 from pathhits.storage.sql.ledger import Ledger
+from pathhits.storage.sql.log import QUESTIONS
 from tests.faults.writer import BOT, BROWSER, page, request
 from tests.unit.integrations import asking
 from tests.unit.integrations.tables import Row as Path
@@ -320,3 +322,20 @@ def test_two_syncs_at_once_that_share_items_and_visitors_count_each_once(engine:
             thread.join()
         assert not problems
     check(engine, events)
+
+
+def test_visitors_are_looked_up_through_the_index_however_many_views_an_item_has(engine: Engine) -> None:
+    rng = random.Random(3)
+    # One item with all the views of one day: an index over items and moments would read them all.
+    events = [view_event("product:1", rng.randrange(1, 2**40), NOON + n) for n in range(6_000)]
+    assert Ledger(engine).apply(generation("g", events), {}).events == len(events)
+    name = engine.dialect.name
+    given = ("{1}", "{2}", "{3}") if name == "postgresql" else ("[[1,2,3]]",)
+    explain = "EXPLAIN QUERY PLAN" if name == "sqlite" else "EXPLAIN"
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE TABLE pathhits_events" if name == "mariadb" else "ANALYZE")
+        rows = connection.exec_driver_sql(f"{explain} {look_up_statement(name, 3, QUESTIONS)}", given).mappings().all()
+    # MariaDB says apart which indexes it might have used.
+    plan = " ".join(str(value) for row in rows for column, value in row.items() if column != "possible_keys")
+    assert set(re.findall(r"ix_pathhits_\w+", plan)) == {"ix_pathhits_events_item_visitor"}, plan
+    assert plan.count("ix_pathhits_events_item_visitor") == len(QUESTIONS), plan

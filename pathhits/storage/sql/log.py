@@ -17,7 +17,7 @@ DAY = 86_400_000
 #: Visitors looked up by one statement.
 LOOKED_UP = 10_000
 
-_EVENTS = Upsert(
+EVENTS = Upsert(
     tables.events,
     ("id",),
     fixed=("name", "item_id", "visitor", "user_id", "user_agent", "referrer", "properties", "moment"),
@@ -60,7 +60,7 @@ def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
         first, last = found.spans.get(item, (event.moment, event.moment))
         found.spans[item] = min(first, event.moment), max(last, event.moment)
     _count_visitors(connection, views, found)
-    upsert(connection, _EVENTS, [_row(*new[identity]) for identity in sorted(new)])
+    upsert(connection, EVENTS, [_row(*new[identity]) for identity in sorted(new)])
     return found
 
 

@@ -32,7 +32,7 @@ from tests.servers.postgres import PostgresServer
 DATABASES = ("postgresql", "sqlite", "mariadb")
 GENERATION = 20_000
 MORE = 1_000
-#: 2026-03-28 00:00 UTC, in milliseconds, and the days that events are spread over.
+#: 2026-03-28 00:00 UTC, in milliseconds, and the days that the events take, one after the other.
 FIRST = 1_774_656_000_000
 DAYS = 3
 #: Visitors of a day for each item there is.
@@ -80,12 +80,13 @@ def measure(name: str, engine: Engine, number: int, items: int, rounds: int) -> 
     """Time rounds of 1,000 events before and after ``number`` of them, then compare."""
     rng = random.Random(1)
     ledger, events = Ledger(engine), list[Logged]()
-    before = [timed(ledger, some_views(rng, MORE, items, events)) for _ in range(rounds)]
+    step = DAYS * DAY // (number + 2 * rounds * MORE)
+    before = [timed(ledger, some_views(rng, MORE, items, events, step)) for _ in range(rounds)]
     began = time.perf_counter()
     for _ in range(number // GENERATION):
-        timed(ledger, some_views(rng, GENERATION, items, events))
+        timed(ledger, some_views(rng, GENERATION, items, events, step))
     rate = number / (time.perf_counter() - began)
-    after = [timed(ledger, some_views(rng, MORE, items, events)) for _ in range(rounds)]
+    after = [timed(ledger, some_views(rng, MORE, items, events, step)) for _ in range(rounds)]
     print(
         f"{name:11} 1,000 events: {1000 * statistics.median(before):6.1f} ms on an empty log, "
         f"{1000 * statistics.median(after):6.1f} ms on {len(events):,} ({rate:,.0f} events/s on the way)",
@@ -98,12 +99,12 @@ def measure(name: str, engine: Engine, number: int, items: int, rounds: int) -> 
     print(f"{name:11} views and visitors of {items:,} items equal a recount of {len(events):,} events", flush=True)
 
 
-def some_views(rng: random.Random, number: int, items: int, events: list[Logged]) -> Contents:
-    """A generation of new views, which are added to ``events``; a visitor's hash holds for one day."""
+def some_views(rng: random.Random, number: int, items: int, events: list[Logged], step: int) -> Contents:
+    """A generation of new views, ``step`` ms apart, which are added to ``events``; a visitor's hash holds for a day."""
     new = []
-    for _ in range(number):
-        day = rng.randrange(DAYS)
-        moment = FIRST + day * DAY + rng.randrange(DAY)
+    for place in range(len(events), len(events) + number):
+        moment = FIRST + place * step
+        day = moment // DAY
         item = f"product:{int(items * rng.random() ** 2)}"  # some are viewed more than others
         visitor = hash((day, rng.randrange(items * VISITORS))) or 1
         new.append(Logged(new_id(moment), viewed("product"), item, visitor, "", AGENT, "shop.example", "", moment))

@@ -339,8 +339,8 @@ def test_visitors_are_looked_up_through_the_index_of_visitors(engine: Engine) ->
     with engine.connect() as connection:
         if name != "mariadb":  # which looks by itself, and has not yet
             connection.exec_driver_sql("ANALYZE")
-        rows = connection.exec_driver_sql(f"{explain} {look_up_statement(name, 3, QUESTIONS)}", given).mappings().all()
+        found = connection.exec_driver_sql(f"{explain} {look_up_statement(name, 3, QUESTIONS)}", given).mappings().all()
     # MariaDB says apart which indexes it might have used.
-    plan = " ".join(str(value) for row in rows for column, value in row.items() if column != "possible_keys")
+    plan = " ".join(str(value) for row in found for column, value in row.items() if column != "possible_keys")
     assert set(re.findall(r"ix_pathhits_\w+", plan)) == {"ix_pathhits_events_item_visitor"}, plan
     assert plan.count("ix_pathhits_events_item_visitor") == len(QUESTIONS), plan

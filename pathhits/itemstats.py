@@ -14,7 +14,7 @@ from pathhits.core.counts import Count
 from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
 from pathhits.core.remembered import Remembered
 from pathhits.core.rules import subject
-from pathhits.hits import VIEWS
+from pathhits.hits import SECONDS, TIMED, VIEWS, VISITS
 from pathhits.settings import Settings
 from pathhits.storage.redis.hot import CHANGING
 from pathhits.storage.redis.pending import PendingHours
@@ -26,7 +26,7 @@ DAYS_SHOWN = 7
 ITEMS_REMEMBERED = 1_000
 LISTS_REMEMBERED = 100
 #: Counters of an item that have a pending part, in the order of `_Pending`.
-COUNTERS = (VIEWS, "visits", "seconds", "timed")
+COUNTERS = (VIEWS, VISITS, SECONDS, TIMED)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -8,9 +8,12 @@ from typing import Any
 
 # What a sync needs is loaded once by the worker, not by each of its jobs (0.4 s every time).
 import pathhits.jobs.items
+import pathhits.jobs.prune
 import pathhits.jobs.sync
 import pathhits.storage.sql.hotness
-import pathhits.storage.sql.ledger  # noqa: F401  # loaded, not named
+import pathhits.storage.sql.ledger
+import pathhits.storage.sql.mirrors
+import pathhits.storage.sql.retention  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
 __all__ = ["items", "prune", "sync"]

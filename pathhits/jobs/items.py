@@ -69,12 +69,17 @@ def refresh(
 
 
 def _steps(hotness: Hotness, now: int) -> Iterator[list[bytes]]:
-    """Keys of items that are due, some at a time; each is asked for when the ones before are done."""
+    """Keys of items that are due, some at a time; each is asked for when the ones before are done.
+
+    What is due again is left to the next run.
+    """
+    done: set[bytes] = set()
     for why in REASONS:
         for _ in range(ITEMS_A_RUN // ITEMS_A_STEP):
-            keys = hotness.due(why, now, ITEMS_A_STEP)
+            keys = [key for key in hotness.due(why, now, ITEMS_A_STEP) if key not in done]
             if not keys:
                 break
+            done.update(keys)
             yield keys
 
 

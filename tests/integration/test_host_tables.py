@@ -176,6 +176,29 @@ def test_ids_that_the_column_cannot_hold_are_passed_over(hits: PathHits) -> None
         assert {one.id: one.seen for one in session.scalars(select(Story))} == {1: 0, 7: 4}
 
 
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+def test_a_row_that_the_app_holds_is_written_by_the_next_run(
+    server: str, redis_url: str, request: pytest.FixtureRequest
+) -> None:
+    hits = PathHits(redis_url=redis_url, database_url=request.getfixturevalue(f"{server}_url"))
+    hits.migrate()
+    Base.metadata.create_all(hits.engine)
+    mirror(hits)
+    stock(hits, Product(slug="a"), Product(slug="b"), Product(slug="c"))
+    for slug in "abc":
+        views(hits, f"product:{slug}", 3)
+    with hits.engine.connect() as app, app.begin():
+        app.execute(select(Product.id).where(Product.slug == "b").with_for_update())
+        began = time.monotonic()
+        assert hits.refresh_items().items == 3
+        assert time.monotonic() - began < 20, "it waits for nobody"
+        assert {slug: row[0] for slug, row in mirrored(hits).items()} == {"a": 3, "b": 0, "c": 3}
+    assert hits.refresh_items().items == 1
+    assert mirrored(hits)["b"][0] == 3
+    assert hits.refresh_items().items == 0
+    hits.close(0.1)
+
+
 def test_a_table_in_another_database(hits: PathHits, postgres_server: PostgresServer) -> None:
     with postgres_server.database() as url:
         other = make_engine(url)

@@ -15,7 +15,7 @@ from sqlalchemy import delete, event, update
 from pathhits import PathHits
 from pathhits.core.itemstats import HotRow, ItemStats
 from pathhits.errors import StoreUnavailable
-from pathhits.hits import VIEWS, Batch, Delta
+from pathhits.hits import SECONDS, TIMED, VIEWS, VISITS, Batch, Delta
 from pathhits.itemstats import DAYS_SHOWN
 from pathhits.storage.sql import tables
 from tests.integration.logbook import DAY_MS, put_views
@@ -128,22 +128,16 @@ def test_figures_are_stored_and_pending(hits: PathHits) -> None:
 def test_pending_visits_and_seconds_count_too_and_are_never_below_nothing(hits: PathHits) -> None:
     put_views(hits, "product:42", [(now(), 1)])
     stored(hits, "product:42", visits=1, seconds=10, timed_views=1)
-    _pend_by_hand(hits, {"visits:product:42": 2, "seconds:product:42": 20, "timed:product:42": 2})
-    found = hits.item_stats("product", 42)
-    assert (found.visits, found.average_duration) == (3, 10.0)
-    assert (found.days[-1].visits, found.days[-1].seconds) == (2, 20)
-    _pend_by_hand(hits, {"visits:product:42": -9, "seconds:product:42": -90})
+    pend(hits, {(VISITS, "product:42"): 2, (SECONDS, "product:42"): 20, (TIMED, "product:42"): 2})
+    for _ in range(2):
+        found = hits.item_stats("product", 42)
+        assert (found.visits, found.average_duration) == (3, 10.0)
+        assert (found.days[-1].visits, found.days[-1].seconds) == (2, 20)
+        hits.sync()
+    pend(hits, {(VISITS, "product:42"): -9, (SECONDS, "product:42"): -90})
     found = hits.item_stats("product", 42)
     assert (found.visits, found.average_duration) == (0, 0.0)
     assert (found.days[-1].visits, found.days[-1].seconds) == (0, 0)
-
-
-def _pend_by_hand(hits: PathHits, amounts: dict[str, int]) -> None:
-    """Put counters into the open generation that this version of the buffer does not send by itself."""
-    pend(hits, {("requests", ""): 1})
-    generation = hits.pending.keys.generation(hits.pending.live()[-1])
-    for name, n in amounts.items():
-        hits.redis.hset(generation, f"{HOUR}:{name}", n)
 
 
 def test_a_generation_that_is_in_sql_and_still_in_redis_counts_once(
@@ -156,6 +150,24 @@ def test_a_generation_that_is_in_sql_and_still_in_redis_counts_once(
     found = hits.item_stats("product", 42)
     assert (int(found.views), found.views.stored, found.views.pending) == (3, 3, 0)
     assert found.days[-1].views == 3
+
+
+def test_a_sync_between_the_two_reads_makes_neither_a_dip_nor_a_double(
+    hits: PathHits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pend(hits, {(VIEWS, "product:42"): 2})
+    hits.sync()
+    pend(hits, {(VIEWS, "product:42"): 1})
+    item = hits.reads.item
+
+    def sync_first(*args: Any) -> Any:
+        monkeypatch.undo()
+        hits.sync()
+        return item(*args)
+
+    monkeypatch.setattr(hits.reads, "item", sync_first)
+    seen = [hits.item_stats("product", 42) for _ in range(2)]
+    assert [(one.views, one.days[-1].views, one.partial) for one in seen] == [(3, 3, False)] * 2
 
 
 def test_async_code_asks_the_same(hits: PathHits) -> None:

@@ -14,6 +14,7 @@ from pathhits.core.rules import check_type
 from pathhits.errors import SettingsError
 from pathhits.storage.sql.dialects import is_lost, is_retryable
 from pathhits.storage.sql.hotness import ItemState
+from pathhits.storage.sql.tables import items
 
 logger = logging.getLogger("pathhits")
 
@@ -40,25 +41,30 @@ class Mirror:
         """The host's table."""
         return self.id.table
 
-    def write(self, connection: Connection, states: Iterable[ItemState]) -> int:
-        """Write the figures of these items where they are others; how many rows it were."""
+    def write(self, connection: Connection, states: Iterable[ItemState]) -> set[int]:
+        """Write the figures of these items where they are others; ids of those whose rows the app holds just now.
+
+        We hold rows that a sync may want, and so wait for nobody.
+        """
         wanted = {identity: state for state in states for identity in self._ids(state)}
         if not wanted:
-            return 0
-        query = select(self.id, *self.columns.values()).where(self.id.in_(list(wanted)))
-        rows = []
-        for identity, *now in connection.execute(query):
+            return set()
+        rows = {}
+        for identity, *now in connection.execute(select(self.id, *self.columns.values()).where(self.id.in_(wanted))):
             # A database that ignores case finds more than was asked for.
             state = wanted.get(identity)
             values = None if state is None else [FIGURES[name](state) for name in self.columns]
             if values is not None and values != now:
-                rows.append({"b_id": identity, **{f"b_{n}": value for n, value in enumerate(values)}})
-        if rows:
+                rows[identity] = {"b_id": identity, **{f"b_{n}": value for n, value in enumerate(values)}}
+        if not rows:
+            return set()
+        free = select(self.id).where(self.id.in_(rows)).with_for_update(skip_locked=True)
+        ours = [rows[identity] for identity in connection.scalars(free) if identity in rows]
+        if ours:
             changed = update(self.table).where(self.id == bindparam("b_id"))
             values_of: dict[Any, Any] = {column: bindparam(f"b_{n}") for n, column in enumerate(self.columns.values())}
-            # In one order, so that two of these do not deadlock.
-            connection.execute(changed.values(values_of), sorted(rows, key=lambda row: row["b_id"]))
-        return len(rows)
+            connection.execute(changed.values(values_of), ours)
+        return {wanted[identity].id for identity in rows.keys() - {row["b_id"] for row in ours}}
 
     def _ids(self, state: ItemState) -> list[Any]:
         """The item's id as the host's column has it; none when it cannot be one."""
@@ -87,23 +93,27 @@ def make(item_type: str, given: Mapping[str, Any], engine: Engine | None) -> Mir
 
 
 def write_all(mirrors: Iterable[Mirror], connection: Connection, states: Sequence[ItemState]) -> None:
-    """Write what each mirror has of these items, beside ours in the same transaction; the host's errors are logged."""
+    """Write what each mirror has of these items, beside ours in the same transaction; the host's errors are logged.
+
+    Items whose rows the app holds are due again.
+    """
+    held: set[int] = set()
     for mirror in mirrors:
-        of_type = sorted(
-            (state for state in states if state.item_type == mirror.item_type), key=lambda state: state.item
-        )
+        of_type = [state for state in states if state.item_type == mirror.item_type]
         try:
             if mirror.engine is None:
                 with connection.begin_nested():
-                    mirror.write(connection, of_type)
+                    held |= mirror.write(connection, of_type)
             else:
                 with mirror.engine.begin() as other:
-                    mirror.write(other, of_type)
+                    held |= mirror.write(other, of_type)
         except SQLAlchemyError as error:
             if mirror.engine is None and (is_retryable(error) or is_lost(error)):
                 raise
             reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             logger.error("mirror of %s in %s failed: %s", mirror.item_type, mirror.table.name, reason)
+    if held:
+        connection.execute(update(items).where(items.c.id.in_(held)).values(recent_at=0))
 
 
 def _column(shown: str, given: Any) -> Column[Any]:

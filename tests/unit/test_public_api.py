@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import pathhits
-from pathhits import PathHits, Settings
+from pathhits import Event, PathHits, Settings
 from pathhits.cli import group
 from pathhits.core.counts import Count
 from pathhits.core.itemstats import ItemStats
@@ -158,6 +158,9 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
         "views", "visitors", "visits", "recent_views", "average_duration", "is_hot", "days", "partial", "first_seen",
         "last_seen", "hot_changed_at",
     } <= set(ItemStats.__slots__)  # fmt: skip
+    assert Event.__slots__ == (
+        "id", "name", "item_type", "item_id", "visitor", "user_id", "user_agent", "referrer", "properties", "moment"
+    )  # fmt: skip
     means = {"average_duration", "average_duration_without_bounces"}
     assert {"visits", "bounces", "seconds"} | means == set(Visits(1, 1, 0).as_dict())
     count = Count(40, 2)

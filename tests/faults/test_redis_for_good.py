@@ -180,16 +180,19 @@ def test_views_are_judged_by_the_process_and_visitors_are_not_counted(database_u
     for peer in ("203.0.113.1", "203.0.113.1", "203.0.113.2"):
         request(hits.wsgi(app), "/a", BROWSER, peer)
     assert shown == ["unavailable"] * 3
+    assert hits.track_view("product", 2, user_id="ann").reason == "unavailable"
     assert hits.flush(20.0)
     stored = hits.reads.last_syncs(10)
     assert sum(row["hits"] for row in stored) == 4
     with hits.engine.connect() as connection:
         views = "SELECT counter, total FROM pathhits_site_hours WHERE counter LIKE '%product%' ORDER BY counter"
         totals = {str(counter): int(n) for counter, n in connection.exec_driver_sql(views.replace("%", "%%"))}
-        assert totals == {"refusals:product:cooldown": 1, "views:product": 2}
+        assert totals == {"refusals:product:cooldown": 1, "views:product": 3}
         assert connection.exec_driver_sql("SELECT COALESCE(SUM(visitors), 0) FROM pathhits_path_days").scalar_one() == 0
         names = connection.exec_driver_sql("SELECT name FROM pathhits_events").scalars().all()
-        assert names == ["product.viewed", "product.viewed"]
+        assert names == ["product.viewed"] * 3
+        users = connection.exec_driver_sql("SELECT DISTINCT user_id FROM pathhits_events").scalars().all()
+        assert users == [""], "an id that only this process could tell again says nothing"
         assert connection.exec_driver_sql("SELECT SUM(visitor) FROM pathhits_events").scalar_one() == 0
     assert hits.verify().ok
     hits.close(5.0)
@@ -219,13 +222,13 @@ def test_a_visitor_whose_salt_is_known_is_in_the_event_log(redis_url: str, datab
 
 @pytest.mark.slow
 def test_a_redis_that_is_killed_and_comes_back_doubles_and_loses_nothing(
-    own_server: Start, sqlite_url: str, tmp_path: Path
+    own_server: Start, database_url: str, tmp_path: Path
 ) -> None:
     """Slow: Redis is killed three times. What may have been under way in that moment is the drop ``uncertain``."""
     server = own_server(lambda: RedisServer(appendonly=True, options={"appendfsync": "always"}))
-    observing = observer(server.url, sqlite_url)
+    observing = observer(server.url, database_url)
     observing.migrate()
-    hits = build(server.url, sqlite_url)
+    hits = build(server.url, database_url)
     truth = Truth.create(tmp_path / "truth")
     with serving(hits, truth):
         for _ in range(3):

@@ -59,6 +59,11 @@ class Detour:
         if self._refused_since is None:
             self._refused_since = time.monotonic()
 
+    def hurry(self) -> None:
+        """Open at once if Redis refuses just now: the process ends, and nothing of it can wait."""
+        if self._refused_since is not None:
+            self._refused_since = min(self._refused_since, time.monotonic() - self._after)
+
     def ended(self) -> None:
         """Redis took a batch."""
         self._refused_since = None

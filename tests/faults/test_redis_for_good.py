@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pathhits import PathHits, Rules
 from tests.faults.scene import check, observer
 from tests.faults.truth import LABELS, Truth
 from tests.faults.writer import BROWSER, page, request, serve
-from tests.servers.processes import free_port, wait_until
+from tests.servers.processes import Process, free_port, wait_until
 from tests.servers.proxy import Fault, FaultProxy, is_commit
 from tests.servers.redis import RedisServer
 
@@ -93,16 +94,46 @@ def test_hits_reach_sql_while_redis_is_away_and_each_counts_once(
 
 
 def test_a_process_that_ends_without_redis_leaves_its_counts_in_sql(sqlite_url: str) -> None:
-    hits = build(f"redis://127.0.0.1:{free_port()}/0", sqlite_url)
+    hits = build(f"redis://127.0.0.1:{free_port()}/0", sqlite_url, fallback_after=3600)
     hits.migrate()
     hits.track_hit("/a")
     assert not hits.flush(0.1), "not before FALLBACK_AFTER"
     assert _requests(hits) == 0
-    time.sleep(FALLBACK_AFTER)
     hits.track_hit("/b")
-    assert hits.close(10.0)
+    assert hits.buffer.close(10.0), "as nothing of it can wait"
     assert _requests(hits) == 2
     assert hits.verify().ok
+    hits.close(0.1)
+
+
+ENDING = """
+import os, signal, sys, time
+from pathhits import PathHits
+hits = PathHits()
+hits.track_hit("/a")
+{end}
+"""
+ENDS = {"at its end": "", "by SIGTERM": "hits.recorder; os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)"}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_process_that_is_ended_without_redis_leaves_its_counts_in_sql(
+    end: str, sqlite_url: str, tmp_path: Path, start_process: Callable[..., Process]
+) -> None:
+    observing = observer(f"redis://127.0.0.1:{free_port()}/0", sqlite_url)
+    observing.migrate()
+    env = {"REDIS_URL": observing.settings.redis_url, "DATABASE_URL": sqlite_url}
+    start_process([sys.executable, "-c", ENDING.format(end=ENDS[end])], env=env).wait(60)
+    assert _requests(observing) == 1
+    observing.close()
+
+
+def test_a_database_that_is_not_there_is_not_made_by_a_look_at_it(tmp_path: Path) -> None:
+    file = tmp_path / "never.db"
+    hits = build(f"redis://127.0.0.1:{free_port()}/0", f"sqlite:///{file}")
+    hits.track_hit("/a")
+    assert not hits.close(0.5)
+    assert not file.exists()
 
 
 def test_zero_means_never(sqlite_url: str) -> None:

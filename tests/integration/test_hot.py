@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -20,6 +21,7 @@ from pathhits.jobs import items as items_job
 from pathhits.jobs.schedule import SCHEDULE
 from pathhits.settings import Settings
 from pathhits.storage.sql import tables
+from pathhits.storage.sql.hotness import Hotness
 from tests.faults.refresher import POINTS
 from tests.integration.logbook import DAY_MS, by_name, ms, put_views, rows_of
 from tests.servers.processes import Process
@@ -168,6 +170,27 @@ def test_a_sync_makes_an_item_due(hits: PathHits) -> None:
     assert hits.flush()
     hits.sync()
     assert hits.refresh_items().items == 1
+
+
+def test_views_that_a_sync_adds_between_counting_and_writing_are_counted(
+    hits: PathHits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_views(hits, "product:1", views(99, day(0)))
+    put_views(hits, "product:2", views(5, day(0)))
+    refreshed = Hotness._refreshed
+
+    def sync_first(*args: Any) -> Any:
+        monkeypatch.undo()
+        put_views(other, "product:1", views(1, day(0)))
+        return refreshed(*args)
+
+    other = PathHits(hits.settings)
+    if hits.engine.dialect.name == "sqlite":  # whose lock is taken by then
+        monkeypatch.setattr("pathhits.storage.sql.transactions.begin_writing", lambda connection: None)
+    monkeypatch.setattr(Hotness, "_refreshed", sync_first)
+    hits.refresh_items(at(0))
+    other.close(0.1)
+    assert (state(hits, "product:1"), state(hits, "product:2")) == ((100, True), (5, False))
 
 
 def test_more_than_one_step(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
@@ -92,25 +92,44 @@ class Hotness:
         ``thresholds`` are those of a type. ``before_commit`` belongs to the transaction.
         """
 
+        counted = self._counted(keys, now)
+
         def work(connection: Connection) -> list[ItemState]:
-            states = self._refreshed(connection, keys, now, thresholds)
+            states = self._refreshed(connection, keys, now, thresholds, counted)
             before_commit(connection, states)
             return states
 
         return write(self._engine, work)
 
+    def _counted(self, keys: Sequence[bytes], now: int) -> dict[tuple[int, int], int]:
+        """Recent views by item and its views in all: counted before the rows are held, as counting may take a while."""
+        c = tables.items.c
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(select(c.id, c.item_type, c.view_count).where(c.item_key.in_(keys))).all()
+                recent = _recent_views(connection, rows, now)
+        except SQLAlchemyError as error:
+            raise explained(self._engine, error) from error
+        return {(row.id, row.view_count): recent.get(row.id, 0) for row in rows}
+
     def _refreshed(
-        self, connection: Connection, keys: Sequence[bytes], now: int, thresholds: Callable[[str], Thresholds]
+        self,
+        connection: Connection,
+        keys: Sequence[bytes],
+        now: int,
+        thresholds: Callable[[str], Thresholds],
+        counted: Mapping[tuple[int, int], int],
     ) -> list[ItemState]:
         c = tables.items.c
         # By key, as a sync locks them: two that lock the same rows in one order do not deadlock.
         locked = select(c.id, c.item, c.item_type, c.view_count, c.visitors, c.is_hot)
         locked = locked.where(c.item_key.in_(keys), c.recent_at < now).order_by(c.item_key).with_for_update()
         rows = connection.execute(locked).all()
-        recent = _recent_views(connection, rows, now)
+        # A sync that logs views counts them in the same transaction: with as many views in all, the log is as it was.
+        added = _recent_views(connection, [row for row in rows if (row.id, row.view_count) not in counted], now)
         states = []
         for row in rows:
-            views = recent.get(row.id, 0)
+            views = added.get(row.id, counted.get((row.id, row.view_count), 0))
             hot = thresholds(row.item_type).is_hot(views, bool(row.is_hot))
             changed = hot != bool(row.is_hot)
             states.append(ItemState(row.id, row.item, row.item_type, row.view_count, row.visitors, views, hot, changed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from pathlib import Path
 
 from flask import Flask, Response
@@ -14,10 +15,11 @@ from demo_app import counts, formats, models, pages
 from pathhits import PathHits, Rules
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-#: No page of the shop asks another host for anything or runs a script.
+#: No page of the shop asks another host for anything, or runs a script but the beacon, where that is on.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+BEACON_POLICY = f"{CONTENT_SECURITY_POLICY}; script-src 'self'; connect-src 'self'"
 
 
 def create_app(hits: PathHits | None = None) -> Flask:
@@ -34,7 +36,8 @@ def create_app(hits: PathHits | None = None) -> Flask:
     formats.register(app)
     counts.register(app, hits)
     pages.register(app)
-    app.after_request(_seal)
+    app.jinja_env.globals["beacon"] = hits.settings.beacon
+    app.after_request(partial(_seal, BEACON_POLICY if hits.settings.beacon else CONTENT_SECURITY_POLICY))
     hits.register_item("product", route="product_detail", id="slug", rules=Rules.antispam())
     hits.init_app(app)
     return app
@@ -51,8 +54,8 @@ def shop_database(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
-def _seal(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+def _seal(policy: str, response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", policy)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
     return response

@@ -180,6 +180,7 @@ def _environment(folder: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if value or name not in ("REDIS_URL", "DATABASE_URL")}
     env.setdefault("DATABASE_URL", f"sqlite:///{folder / 'shop.db'}")
     env.setdefault("PATHHITS_SYNC_EVERY", str(DEFAULT_SYNC_EVERY_S))
+    env.setdefault("PATHHITS_BEACON", "1")
     for name, value in HOT.items():
         env.setdefault(name, value)
     env.setdefault("DEMO_SECRET_KEY", secrets.token_hex(32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -18,14 +19,14 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.
 
 
 @pytest.fixture
-def make_shop() -> Iterator[Callable[[str, str], Flask]]:
+def make_shop() -> Iterator[Callable[..., Flask]]:
     """Makes a shop on a Redis and a database, given by URL, with empty tables; ended after the test."""
     with ExitStack() as stack:
 
-        def make(redis_url: str, database_url: str) -> Flask:
+        def make(redis_url: str, database_url: str, **settings: Any) -> Flask:
             # Reads get plenty of time: the deadline has tests of its own, and this machine may be busy.
             hits = stack.enter_context(
-                closing(PathHits(redis_url=redis_url, database_url=database_url, request_deadline=10.0))
+                closing(PathHits(redis_url=redis_url, database_url=database_url, request_deadline=10.0, **settings))
             )
             app = create_app(hits)
             stack.callback(_dispose, app)

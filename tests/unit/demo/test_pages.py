@@ -186,6 +186,19 @@ def test_a_page_asks_no_other_host_and_runs_no_script(visitor: FlaskClient, path
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
 
 
+def test_the_beacon_is_the_one_script_where_it_is_on(
+    make_shop: Callable[..., Flask], redis_url: str, sqlite_url: str
+) -> None:
+    shop = make_shop(redis_url, sqlite_url, beacon=True)
+    release(shop)
+    client = shop.test_client()
+    for path in (*PAGES, "/nowhere"):
+        response = client.get(path)
+        assert re.findall(r"<script[^>]*>", response.text) == ['<script src="/_pathhits/beacon.js" defer>']
+        assert "script-src 'self'; connect-src 'self'" in response.headers["Content-Security-Policy"]
+    assert "sendBeacon" in client.get("/_pathhits/beacon.js").text
+
+
 def test_every_picture_and_link_of_a_page_leads_somewhere(visitor: FlaskClient) -> None:
     found = {link for path in PAGES for link in re.findall(r'(?:src|href)="(/[^"]*)"', visitor.get(path).text)}
     assert len(found) > len(CATEGORIES) + len(PRODUCTS)

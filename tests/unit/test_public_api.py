@@ -27,8 +27,8 @@ NOT_FOR_COUNTING = tuple(sorted(set(HEAVY) - {"alembic", "redis", "sqlalchemy"})
 #: Parameters of the contract, in order; a default is written as it is, none as "required". Adding is free.
 CONTRACT: dict[str, dict[str, object]] = {
     "wsgi": {"app": "required"},
-    "asgi": {"app": "required"},
-    "init_app": {"app": "required"},
+    "asgi": {"app": "required", "has_lifespan": True, "as_request": None},
+    "init_app": {"app": "required", "identify": None},
     "track_hit": {"label": "required"},
     "hit_count": {"label": "required"},
     "hit_counts": {"labels": "required"},

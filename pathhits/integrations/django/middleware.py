@@ -55,10 +55,7 @@ class PathHitsMiddleware:
         finally:
             if around is not None:
                 current.set(around)
-        self._note_route(request, exchange)
-        if self._asking.wanted and exchange is not None:
-            self._recorder.attend(exchange)
-        self._answered(response, exchange, is_ours)
+        self._answered(request, response, exchange, is_ours)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -73,17 +70,19 @@ class PathHitsMiddleware:
             if around is not None:
                 current.set(around)
         try:
-            self._note_route(request, exchange)
-            if self._asking.wanted and exchange is not None and self._asking.shows_item(exchange):
-                await self._attend(exchange)
+            if self._asking.wanted and exchange is not None:
+                await self._attend(request, exchange)
         finally:
-            self._answered(response, exchange, is_ours)
+            self._answered(request, response, exchange, is_ours)
         return response
 
-    async def _attend(self, exchange: Exchange) -> None:
+    async def _attend(self, request: HttpRequest, exchange: Exchange) -> None:
         """Ask where the ORM may be used, as ``request.user`` may do."""
         try:
-            await sync_to_async(self._recorder.attend)(exchange)
+            if request.method == "GET" and exchange.name is None and exchange.pattern is None:
+                note_match(exchange, request)
+            if self._asking.shows_item(exchange):
+                await sync_to_async(self._recorder.attend)(exchange)
         except Exception as error:
             self._recorder.unlabelled(None, error)
 
@@ -94,21 +93,19 @@ class PathHitsMiddleware:
             place = request.META if scope is None else scope
             outer = place.get(ENVIRON_KEY)
             if outer is not None and outer.under_way:
-                self._lend(request, outer)
+                if self._asking.wanted:
+                    outer.request = lambda: request
                 return outer, False
             exchange = place[ENVIRON_KEY] = self._read(request.META)
             # Django has decoded what META says of the path.
             exchange.path, exchange.root = path_and_root(request)
             current.set(exchange)
-            self._lend(request, exchange)
+            if self._asking.wanted:
+                exchange.request = lambda: request
             return exchange, True
         except Exception as error:
             self._recorder.broken(error)
             return None, False
-
-    def _lend(self, request: HttpRequest, exchange: Exchange) -> None:
-        if self._asking.wanted:
-            exchange.request = lambda: request
 
     def _broken(self, exchange: Exchange | None, is_ours: bool, error: BaseException) -> None:
         """No response: Django turns what views raise into one, so this is the end of the process, or of the client."""
@@ -116,7 +113,10 @@ class PathHitsMiddleware:
             exchange.failed = not isinstance(error, CancelledError)
             self._recorder.record(exchange)
 
-    def _note_route(self, request: HttpRequest, exchange: Exchange | None) -> None:
+    def _answered(
+        self, request: HttpRequest, response: HttpResponseBase, exchange: Exchange | None, is_ours: bool
+    ) -> None:
+        """Note the route, and unless somebody further out does so, the response."""
         if exchange is None:
             return
         recorder = self._recorder
@@ -125,14 +125,12 @@ class PathHitsMiddleware:
                 note_match(exchange, request)
                 if not recorder.item_routes:
                     exchange.params = None
+            if self._asking.wanted and not self._is_async:
+                recorder.attend(exchange)
         except Exception as error:
             recorder.unlabelled(exchange, error)
-
-    def _answered(self, response: HttpResponseBase, exchange: Exchange | None, is_ours: bool) -> None:
-        """Note the response, unless somebody further out does so."""
-        if exchange is None or not is_ours:
+        if not is_ours:
             return
-        recorder = self._recorder
         try:
             status = exchange.status = response.status_code
             exchange.content_type = response.headers.get("Content-Type", "")

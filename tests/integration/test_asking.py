@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from fastapi import FastAPI
 from flask import Flask
 from flask import request as flask_request
 from starlette.applications import Starlette
@@ -140,6 +141,16 @@ def starlette_by_middleware(hits: PathHits) -> Ask:
     return asking_asgi(app)
 
 
+def fastapi_by_middleware(hits: PathHits) -> Ask:
+    app = FastAPI()
+    app.add_api_route("/p/{slug}", lambda slug: PlainTextResponse(slug))
+    app.add_api_route("/lookup", lambda: PlainTextResponse("found"))
+    app.add_api_route("/story", lambda: PlainTextResponse(hits.track_view("story", 1).reason))  # in a thread
+    declare(hits, "/p/{slug}", "/lookup", lambda request: request.query_params.get("id"))
+    app.add_middleware(PathHitsMiddleware, hits=hits, identify=lambda request: request.headers.get("x-user") or None)
+    return asking_asgi(app)
+
+
 def starlette_by_scope(hits: PathHits) -> Ask:
     app = starlette_site(hits)
     declare(hits, "/p/{slug}", "/lookup", lambda scope: parse_qs(scope["query_string"].decode()).get("id", [None])[0])
@@ -147,7 +158,14 @@ def starlette_by_scope(hits: PathHits) -> Ask:
     return asking_asgi(hits.asgi(app))
 
 
-SITES = [flask_by_init_app, flask_behind_another, flask_by_environ, starlette_by_middleware, starlette_by_scope]
+SITES = [
+    flask_by_init_app,
+    flask_behind_another,
+    flask_by_environ,
+    starlette_by_middleware,
+    starlette_by_scope,
+    fastapi_by_middleware,
+]
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.__name__)

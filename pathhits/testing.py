@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +21,7 @@ from pathhits.capture.court import MemoryCourt
 from pathhits.capture.deadline import Deadline
 from pathhits.capture.recorder import Entry, Noted
 from pathhits.capture.viewing import Viewing
+from pathhits.capture.visits import MemoryVisits
 from pathhits.core import labels
 from pathhits.core.remembered import Remembered
 from pathhits.core.rules import subject, type_of
@@ -27,10 +29,13 @@ from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
 from pathhits.errors import PathHitsError, SettingsError
 from pathhits.hits import (
+    ASKED,
     DROPS,
     HITS,
     ITEM_MARK,
+    PASSED,
     REFUSALS,
+    REFUSED,
     REQUESTS,
     SITE,
     VIEWS,
@@ -42,7 +47,7 @@ from pathhits.hits import (
 from pathhits.itemstats import ItemReads
 from pathhits.settings import Settings
 from pathhits.stats import Stats
-from pathhits.storage.redis.pending import Added, Pending, PendingHours, PendingStore
+from pathhits.storage.redis.pending import VISIT_TIMEOUT, Added, Pending, PendingHours, PendingStore
 from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import ITEMS, Family
@@ -96,11 +101,14 @@ class MemorySink:
     ``settle`` is called before an answer: it sends what a buffer still holds, so that a test need not wait for it.
     """
 
-    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, settle: Callable[[], None] = lambda: None, visit_timeout: float = VISIT_TIMEOUT) -> None:
         self.deltas: Counter[Delta] = Counter()
         self.seen: dict[Sketch, set[int]] = {}
         self.court = MemoryCourt()
+        self.visits = MemoryVisits(visit_timeout)
         self.settle = settle
+        #: Gives the present moment (unix seconds).
+        self.now: Callable[[], float] = time.time
 
     def run_id(self) -> str:
         """A server that is always the same."""
@@ -111,7 +119,18 @@ class MemorySink:
         self.deltas.update(batch.deltas)
         for sketch, members in batch.visitors.items():
             self.seen.setdefault(sketch, set()).update(members)
-        return Added("added", MEMORY, (), tuple(map(self._judge, batch.views)))
+        reasons = tuple(map(self._judge, batch.views))
+        for stay in batch.stays:
+            self.deltas.update(self.visits.attend(stay, lambda mark: self._counts(mark, reasons)))
+        return Added("added", MEMORY, (), reasons)
+
+    def _counts(self, mark: str, reasons: Sequence[str]) -> bool:
+        """Whether the view that a step's mark speaks of counts."""
+        if mark in (PASSED, REFUSED):
+            return mark == PASSED
+        if mark.startswith(ASKED):
+            return self.court.has_granted(mark.removeprefix(ASKED))
+        return not reasons[int(mark) - 1]
 
     def _judge(self, view: View) -> str:
         reason, hour = self.court.judge(view), int(view.moment // 3_600)
@@ -128,6 +147,7 @@ class MemorySink:
         self.deltas.clear()
         self.seen.clear()
         self.court.clear()
+        self.visits.clear()
 
     def sums(self, counter: str) -> Counter[str]:
         """One counter by subject, over all hours."""
@@ -170,8 +190,9 @@ class MemorySink:
         return {sketch: len(self.seen.get(sketch, ())) for sketch in sketches}
 
     def active_visitors(self) -> int:
-        """Visits are not counted in memory."""
-        return 0
+        """Visitors who made a hit in the last five minutes."""
+        self.settle()
+        return self.visits.active(self.now())
 
     def waiting(self) -> tuple[int, float | None]:
         """Nothing waits for SQL."""
@@ -292,7 +313,8 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
     well. Raises `SettingsError` when there is no PathHits, or one that is not enabled.
     """
     hits = _pathhits_of(app)
-    sink, clock = MemorySink(), Clock(at)
+    sink, clock = MemorySink(visit_timeout=hits.settings.visit_timeout), Clock(at)
+    sink.now = lambda: clock.now.timestamp()
     recorder = hits.recorder
     buffer = _StampedBuffer(hits, sink, clock)
     pending = cast(PendingStore, sink)

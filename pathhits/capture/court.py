@@ -42,6 +42,11 @@ class MemoryCourt:
                 self._granted.add(view.grant)
             return reason
 
+    def has_granted(self, grant: str) -> bool:
+        """Whether the view of this grant was let pass."""
+        with self._lock:
+            return grant in self._granted
+
     def live_keys(self) -> dict[str, int]:
         """What is remembered, by kind; here nothing expires by itself."""
         views = len(self._cooldowns) + len(self._viewed)

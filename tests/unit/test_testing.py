@@ -15,7 +15,9 @@ from flask import Flask, Response, render_template_string
 from pathhits import PathHits, Rules, Settings, SettingsError
 from pathhits.core.statuses import REASONS
 from pathhits.middleware.asgi import Message, Receive, Scope, Send
+from pathhits.stats import Visits
 from pathhits.testing import Clock, assert_counted, assert_dropped, counting
+from tests.faults.writer import BROWSER, page, request
 
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
@@ -368,3 +370,17 @@ def test_clear_forgets_who_has_viewed_what(hits: PathHits) -> None:
             assert counted.views("story", 7) == 1
             counted.clear()
             assert counted.views("story", 7) == 0
+
+
+def test_visits_are_counted_in_memory_on_the_frozen_clock() -> None:
+    with counting(at=datetime(2026, 11, 20, 23, 50, tzinfo=UTC)) as counted:
+        hits = counted.pathhits
+        app = hits.wsgi(page)
+        for minutes in (0, 20, 40):
+            counted.clock.advance(timedelta(minutes=minutes))
+            request(app, "/", BROWSER, "192.0.2.1")
+            counted.settle()
+        assert hits.visits() == Visits(2, 1, 1200)
+        assert hits.active_visitors() == 1
+        counted.clock.advance(timedelta(minutes=6))
+        assert hits.active_visitors() == 0

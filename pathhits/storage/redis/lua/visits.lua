@@ -37,6 +37,11 @@ end
 local function second_of(moment) return math.floor(moment / 1000) end
 local function hour_of(moment) return math.floor(moment / 3600000) end
 
+local function is_state(state)
+  return type(state) == 'table' and type(state.v) == 'table' and type(state.s) == 'table' and type(state.i) == 'table'
+    and type(state.o) == 'number' and type(state.n) == 'number' and type(state.h) == 'number'
+end
+
 -- What is known of the visitor, and the id it is kept under from now on.
 local function look_up(prefix, stay)
   local keys = {}
@@ -44,7 +49,7 @@ local function look_up(prefix, stay)
   local found = redis.call('MGET', unpack(keys))
   for i = 1, #keys do
     local done, state = pcall(cjson.decode, found[i] or '')
-    if done and type(state) == 'table' and type(state.v) == 'table' then
+    if done and is_state(state) then
       if i <= stay.home then return state, stay.ids[i] end
       redis.call('DEL', keys[i])
       return state, stay.ids[stay.home], stay.ids[i]

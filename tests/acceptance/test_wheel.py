@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("wheel")  # one worker builds and installs 
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Files that are no modules and so are easily forgotten. Each pattern must match, in the tree and in the wheel.
-DATA = ("pathhits/py.typed", "pathhits/storage/redis/lua/*.lua")
+DATA = ("pathhits/py.typed", "pathhits/storage/redis/lua/*.lua", "pathhits/capture/*.js")
 #: Folders whose files must all be in the wheel, where the tree has them.
 FOLDERS = ("pathhits/dashboard/templates", "pathhits/dashboard/static")
 

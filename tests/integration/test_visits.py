@@ -252,6 +252,7 @@ def test_a_visit_is_found_under_the_id_of_the_salt_before_and_moves_to_the_new_o
     assert [key for key in store.client.scan_iter() if b":visit:" in key] == [store.keys.visit("saturday").encode()]
     send(store, stay(30, ids=("saturday", "friday", "thursday"), home=1))
     assert sums(store) == (1, 0, 60), "a hit of before midnight that came after it"
+    assert store.client.exists(store.keys.visit("saturday"))
 
 
 def test_a_key_of_visits_expires_by_itself_and_holds_what_it_needs(store: PendingStore) -> None:

@@ -54,6 +54,9 @@ def verify(reads: Reads, first_day: int | None = None) -> VerifyReport:
         Check("hours of items = items", totals["item_hours"], totals["items"]),
         Check("days of items = items", totals["item_days"], totals["items"]),
         Check("views of the site = items", totals["site_views"], totals["items"]),
+        Check("visits by day = items", totals["item_day_visits"], totals["item_visits"]),
+        Check("seconds by day = items", totals["item_day_seconds"], totals["item_seconds"]),
+        Check("timed views by day = items", totals["item_day_timed_views"], totals["item_timed_views"]),
         Check("requests = hits + drops", totals["requests"], totals["site_hits"] + totals["drops"]),
     )
     return VerifyReport(checks + (_log_checks(totals) if first_day is not None else ()), totals["dead_letters"])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from pathhits import PathHits
 from pathhits.capture.buffer import Buffer
@@ -373,6 +373,10 @@ def test_items_have_visits_and_time_in_all_and_by_day(hits: PathHits) -> None:
     hits.sync()
     rows = item_rows(hits)
     assert rows["totals"] == {"product:1": (3, 780, 5), "product:2": (1, 0, 0)}
+    assert hits.verify().ok
+    with hits.engine.begin() as connection:
+        connection.execute(update(tables.items).values(seconds=tables.items.c.seconds + 1))
+    assert [check.name for check in hits.verify().checks if not check.holds] == ["seconds by day = items"]
     assert rows["days"] == {
         ("product:1", day): (3, 690, 3),
         ("product:1", day + 1): (0, 90, 2),

@@ -192,6 +192,10 @@ class Reads:
         for name, (column, where) in sums.items():
             parts[f"high {name}"] = select(func.sum(column // _HALF)).where(where)
             parts[f"low {name}"] = select(func.sum(column % _HALF)).where(where)
+        # Not halved: they may be below 0 for a moment, which databases divide differently.
+        for name in ("visits", "seconds", "timed_views"):
+            parts[f"item_{name}"] = select(func.sum(tables.items.c[name]))
+            parts[f"item_day_{name}"] = select(func.sum(tables.item_days.c[name]))
         if first_day is not None:
             parts |= log_sums(first_day)
         row = self._rows(select(*(part.scalar_subquery().label(name) for name, part in parts.items())))[0]

@@ -160,7 +160,7 @@ def test_a_batch_made_for_redis_waits_for_redis_and_one_made_for_sql_for_sql(
         redis.refuse()
         assert not hits.flush(0.1)
         time.sleep(FALLBACK_AFTER)
-        sql.arm(Fault.LOSE_REQUEST, 2, is_commit)  # as often as it is tried in one go
+        sql.arm(Fault.LOSE_REQUEST, 1_000, is_commit)  # however often it is tried, until `calm`
         hits.track_hit("/for sql")
         assert not hits.flush(0.1)
         assert hits.buffer._detour.is_busy

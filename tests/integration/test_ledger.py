@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -195,6 +197,44 @@ def test_twenty_thousand_labels_are_taken_in_one_transaction(engine: Engine) -> 
     one = contents("g", {f"/{n}": 1 for n in range(20_000)})
     assert apply(engine, one) == Applied(True, paths=20_000, hits=20_000)
     assert verify(Reads(engine)).ok
+
+
+@pytest.mark.parametrize("paths", [40, 2_500], ids=["few rows", "many rows"])
+def test_hours_days_and_visitors_of_every_path_are_those_of_a_plain_sum(engine: Engine, paths: int) -> None:
+    dice = random.Random(paths)
+    hours, days, visitors = Counter[tuple[str, int]](), Counter[tuple[str, int]](), dict[tuple[str, int], int]()
+    for generation in ("g", "h"):
+        fields: dict[bytes, bytes] = {}
+        seen: dict[Sketch, int] = {}
+        for label in (f"/{n}" for n in range(paths)):
+            for hour in dice.sample(range(HOUR - 30, HOUR + 30), dice.choice((1, 1, 2, 5))):
+                amount, number = dice.randrange(1, 9), dice.randrange(1, 9)
+                fields[f"{hour}:{HITS}:{label}".encode()] = str(amount).encode()
+                hours[label, hour] += amount
+                days[label, hour // 24] += amount
+                seen[Sketch(hour // 24, label)] = number
+        for (day, label), number in seen.items():
+            visitors[label, day] = max(visitors.get((label, day), 0), number)
+        assert apply(engine, sort_out(generation, fields), seen).new
+    with engine.connect() as connection:
+        name, identity = tables.path_counters.c.path, tables.path_counters.c.id
+        h, d = tables.path_hours.c, tables.path_days.c
+        by_hour = connection.execute(
+            select(name, h.hour, h.hits).join_from(tables.path_hours, tables.path_counters, h.path_id == identity)
+        )
+        assert {(row[0], row[1]): row[2] for row in by_hour} == hours
+        by_day = connection.execute(
+            select(name, d.day, d.hits, d.visitors).join_from(
+                tables.path_days, tables.path_counters, d.path_id == identity
+            )
+        )
+        rows = by_day.all()
+        assert {(row[0], row[1]): row[2] for row in rows} == days
+        assert {(row[0], row[1]): row[3] for row in rows} == visitors
+    totals = Counter[str]()
+    for (label, _), amount in hours.items():
+        totals[label] += amount
+    assert stored(engine) == totals
 
 
 # What is set aside.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
 from itertools import chain
@@ -61,6 +61,8 @@ _UNABLE_ERRNOS = {1044, 1045, 1142, 1143, 1054, 1064, 1146, 1235}
 _UNABLE_ANSWERS = ("no such ", "near ")
 
 
+#: How COPY spells what is not there.
+_NULL = "\\N"
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -329,18 +331,68 @@ def _upsert_copied(connection: Connection, spec: Upsert, rows: Sequence[Row]) ->
     connection.exec_driver_sql(
         f"CREATE TEMP TABLE pathhits_incoming ON COMMIT DROP AS SELECT {names} FROM {spec.table.name} WITH NO DATA"
     )
-    driver: Any = connection.connection.driver_connection
-    statement = f"COPY pathhits_incoming ({names}) FROM STDIN"
-    base = connection.dialect.loaded_dbapi.Error
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            lines = zip(*map(_copied, zip(*rows, strict=True)), strict=True)
-            copy.write("\n".join(map("\t".join, lines)) + "\n")
-    except base as error:  # past SQLAlchemy: what it refuses must look like what an INSERT refuses
-        raise DBAPIError.instance(statement, None, error, base, dialect=connection.dialect) from error
+    lines = zip(*map(_copied, zip(*rows, strict=True)), strict=True)
+    _copy(connection, f"COPY pathhits_incoming ({names}) FROM STDIN", "\n".join(map("\t".join, lines)) + "\n")
     found = _returned(connection.exec_driver_sql(_insert(spec, f"SELECT {names} FROM pathhits_incoming")))
     connection.exec_driver_sql("DROP TABLE pathhits_incoming")
     return found
+
+
+def upsert_at_once(
+    connection: Connection, totals: Upsert, hours: Upsert, days: Upsert, rows: Sequence[Row], now: datetime, near: int
+) -> list[int]:
+    """Write three tables of one family by one COPY and one statement of PostgreSQL; see `takes_at_once`.
+
+    Rows are (key, name, total, hour, amount, day, amount of the day, visitors); the total is None but in the first row
+    of a key, the amount of a day but in the first of its day. Returns the ids of totals that reached ``near``.
+    """
+    connection.exec_driver_sql(
+        "CREATE TEMP TABLE pathhits_incoming (key bytea, name text, total bigint, hour int, amount bigint, day int, "
+        "daily bigint, visitors bigint) ON COMMIT DROP"
+    )
+    lines = [
+        f"\\\\x{key.hex()}\t{name.translate(_COPY_ESCAPES)}\t{_NULL if total is None else total}\t{hour}\t{amount}\t"
+        f"{day}\t{_NULL if daily is None else daily}\t{visitors}\n"
+        for key, name, total, hour, amount, day, daily, visitors in rows
+    ]
+    _copy(connection, "COPY pathhits_incoming FROM STDIN", "".join(lines))
+    found = connection.exec_driver_sql(_statement_at_once(totals, hours, days), (now, now, near))
+    ids = [row[0] for row in _returned(found)]
+    connection.exec_driver_sql("DROP TABLE pathhits_incoming")
+    return ids
+
+
+def takes_at_once(connection: Connection, rows: int) -> bool:
+    """Whether `upsert_at_once` is there, and the faster way to write so many rows."""
+    return connection.dialect.name == "postgresql" and rows >= COPY_FROM
+
+
+@lru_cache(maxsize=4)
+def _statement_at_once(totals: Upsert, hours: Upsert, days: Upsert) -> str:
+    # Totals come first, sorted: their locks let no two transactions wait for each other.
+    (key,), (total,) = totals.keys, totals.add
+    written = _insert(
+        replace(totals, returning=("id", key, total)),
+        "SELECT key, name, %s::timestamptz, total, %s::timestamptz FROM pathhits_incoming WHERE total IS NOT NULL "
+        "ORDER BY key",
+    )
+    joined = f"FROM written w JOIN pathhits_incoming i ON i.key = w.{key}"
+    by_hour = _insert(hours, f"SELECT w.id, i.hour, i.amount {joined} ORDER BY 1, 2")
+    by_day = _insert(days, f"SELECT w.id, i.day, i.daily, i.visitors {joined} WHERE i.daily IS NOT NULL ORDER BY 1, 2")
+    return (
+        f"WITH written AS ({written}), by_hour AS ({by_hour}), by_day AS ({by_day}) "
+        f"SELECT id FROM written WHERE {total} >= %s"
+    )
+
+
+def _copy(connection: Connection, statement: str, lines: str) -> None:
+    driver: Any = connection.connection.driver_connection
+    base = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(lines)
+    except base as error:  # past SQLAlchemy: what it refuses must look like what an INSERT refuses
+        raise DBAPIError.instance(statement, None, error, base, dialect=connection.dialect) from error
 
 
 def _copied(values: Sequence[Any]) -> Iterator[str]:

@@ -21,7 +21,15 @@ from pathhits.events import Logged
 from pathhits.hits import DROPS, HITS, ITEM_TIMES, REQUESTS, SITE, VIEWS, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Upsert, is_lost, is_retryable, refuses_rows, upsert
+from pathhits.storage.sql.dialects import (
+    Upsert,
+    is_lost,
+    is_retryable,
+    refuses_rows,
+    takes_at_once,
+    upsert,
+    upsert_at_once,
+)
 from pathhits.storage.sql.log import Found, log
 from pathhits.storage.sql.migrate import missing_tables, require_head
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
@@ -267,13 +275,22 @@ class _Writer:
 
     def _write_paths(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
         hours = self._contents.paths
-        ids = self._write_totals(connection, _PATHS, keyed, hours)
         # Plain tuples equal sketches, and are made in a quarter of the time.
         seen: Any = self._visitors
-        days = [
-            (ids[key], day, n, seen.get((day, path), 0)) for key, path in keyed for day, n in _days(hours[path]).items()
-        ]
-        upsert(connection, _PATHS.days, sorted(days))
+        if takes_at_once(connection, len(keyed)):
+            rows = [row for key, path in keyed for row in _at_once(key, path, hours[path], seen)]
+            near = upsert_at_once(
+                connection, _PATHS.totals, _PATHS.hours, _PATHS.days, rows, self._now, tables.COUNTER_NEAR_MAX
+            )
+            _warn_near_max(_PATHS, near)
+        else:
+            ids = self._write_totals(connection, _PATHS, keyed, hours)
+            days = [
+                (ids[key], day, n, seen.get((day, path), 0))
+                for key, path in keyed
+                for day, n in _days(hours[path]).items()
+            ]
+            upsert(connection, _PATHS.days, sorted(days))
         self._hits += sum(n for _, path in keyed for n in hours[path].values())
         self._paths += len(keyed)
 
@@ -318,7 +335,7 @@ class _Writer:
         ids = {bytes(key): identity for identity, key, _ in found}
         hours = [(ids[key], hour, n) for key, subject in keyed for hour, n in amounts.get(subject, none).items()]
         upsert(connection, into.hours, sorted(hours))
-        self._warn_near_max(into, found)
+        _warn_near_max(into, [identity for identity, _, count in found if count >= tables.COUNTER_NEAR_MAX])
         return ids
 
     def _item_days(self, identity: int, item: str, found: Found) -> Iterator[tuple[int, int, int, int]]:
@@ -398,11 +415,21 @@ class _Writer:
             )
         )
 
-    def _warn_near_max(self, into: _Upserts, found: Sequence[tuple[int, bytes, int]]) -> None:
-        near = [identity for identity, _, count in found if count >= tables.COUNTER_NEAR_MAX]
-        if near:
-            name = into.totals.table.name
-            logger.warning("a counter of %s is near its maximum for id %s; it is clamped there", name, near[:10])
+
+def _warn_near_max(into: _Upserts, near: Sequence[int]) -> None:
+    if near:
+        name = into.totals.table.name
+        logger.warning("a counter of %s is near its maximum for id %s; it is clamped there", name, near[:10])
+
+
+def _at_once(key: bytes, path: str, hours: Mapping[int, int], seen: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of one path as `upsert_at_once` takes them."""
+    total: int | None = _total(hours)
+    days: dict[int, int | None] = {**_days(hours)}
+    for hour, amount in hours.items():
+        day = hour // 24
+        yield key, path, total, hour, amount, day, days[day], seen.get((day, path), 0)
+        total = days[day] = None
 
 
 def _keyed(subjects: Iterable[str]) -> list[tuple[bytes, str]]:

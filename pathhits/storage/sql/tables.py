@@ -210,6 +210,39 @@ hot_changes = Table(
     **_APPENDED,
 )
 
+#: What events added to the counters of each item (``likes``, ``downloads`` ...) since the beginning; an event may take
+#: something back, so that an amount may be below 0.
+item_counters = Table(
+    "pathhits_item_counters",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("counter", String(48), primary_key=True),
+    _counter("total"),
+    **_OPTIONS,
+)
+
+#: The same by UTC hour (whole hours since 1970).
+item_counter_hours = Table(
+    "pathhits_item_counter_hours",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("counter", String(48), primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    _counter("amount"),
+    **_OPTIONS,
+)
+
+#: The same by UTC day (whole days since 1970).
+item_counter_days = Table(
+    "pathhits_item_counter_days",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("counter", String(48), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    _counter("amount"),
+    **_OPTIONS,
+)
+
 #: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>" and
 #: "refusals:<type>:<reason>".
 site_hours = Table(

@@ -49,8 +49,6 @@ class Exchange:
 
     # What the response has not said (yet). On the class, so that making an exchange costs nothing for them.
     moment: float = 0.0
-    #: Whether code of the app still runs for it though it is over, as background tasks do.
-    lingers: bool = False
     status: int = 0
     content_type: str = ""
     content_range: str = ""
@@ -94,15 +92,9 @@ class Exchange:
 #: Sets the name and pattern of an exchange.
 Resolve = Callable[[Exchange], None]
 
-#: The last exchange that began in this context. It stays there when it is over, as to take it out again would cost
-#: every request; ask `in_progress`.
+#: The exchange that the app is busy with, so that `PathHits.track_hit` in a view knows whose request it is. A
+#: middleware puts back what was there before: a view may ask another app that is counted.
 current: ContextVar[Exchange | None] = ContextVar("pathhits_exchange", default=None)
-
-
-def in_progress() -> Exchange | None:
-    """The exchange that the caller's code serves, so that `PathHits.track_hit` in a view knows whose request it is."""
-    exchange = current.get()
-    return exchange if exchange is not None and (not exchange.moment or exchange.lingers) else None
 
 
 def is_disconnect(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pathhits.capture.asking import Asking
-from pathhits.capture.exchange import UNASKED, Exchange, Resolve, in_progress
+from pathhits.capture.exchange import UNASKED, Exchange, Resolve, current
 from pathhits.capture.guard import Guard
 from pathhits.core.bots import is_prefetch
 from pathhits.core.statuses import Reason, starts_at_zero
@@ -125,7 +125,7 @@ class Recorder:
     def track(self, label: str) -> None:
         """Note one hit on an explicit label; inside a request it is that visitor's."""
         try:
-            exchange = in_progress()
+            exchange = current.get()
             purpose = "" if exchange is None else exchange.purpose
             reason = Reason.PREFETCH if is_prefetch(purpose) else ""
             self._append(self._reader.person(exchange)._replace(reason=reason, name=str(label)))

@@ -10,7 +10,7 @@ import redis
 from pathhits.capture.asking import Asking
 from pathhits.capture.buffer import Buffer, Seen
 from pathhits.capture.deadline import Deadline, Overdue
-from pathhits.capture.exchange import in_progress
+from pathhits.capture.exchange import current
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.recorder import Entry, EntryReader
@@ -90,14 +90,14 @@ class Viewing:
         """Whose view it is: the one given, else the one of the request in progress, else nobody's."""
         if ip is not None or user_agent is not None:
             return self._reader.person(None)._replace(peer=ip or "", user_agent=user_agent, anonymous=ip is None)
-        exchange = in_progress()
+        exchange = current.get()
         user = self._asking.user(exchange) if exchange is not None and self._asking.wanted else None
         return self._reader.person(exchange)._replace(user=user)
 
 
 def _mark(seen: Seen, reason: str | None) -> None:
     """Tell the request in progress what it showed, so that its time counts for the item."""
-    exchange = in_progress()
+    exchange = current.get()
     if exchange is not None:
         mark = f"{ASKED}{seen.grant}" if reason is None else REFUSED if reason else PASSED
         exchange.viewed = (*exchange.viewed, (mark, seen.item))[-MOST_VIEWED:]

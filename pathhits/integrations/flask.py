@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from flask import Flask, request
 
-from pathhits.capture.exchange import Exchange, in_progress
+from pathhits.capture.exchange import Exchange, current
 from pathhits.errors import SettingsError
 from pathhits.middleware.routes import name_rule, note_wsgi_route
 from pathhits.middleware.wsgi import ENVIRON_KEY, count_wsgi
@@ -73,7 +73,7 @@ def _name_rule(apps: set[str], exchange: Exchange) -> None:
 
 def _note_from_inside(hits: PathHits, apps: set[str]) -> None:
     """Tell the exchange its route while Flask still knows it."""
-    exchange = request.environ.get(ENVIRON_KEY) or in_progress()
+    exchange = request.environ.get(ENVIRON_KEY) or current.get()
     try:
         if exchange is not None:
             note_wsgi_route(exchange, request.environ, partial(_name_rule, apps))

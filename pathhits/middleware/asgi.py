@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, in_progress, is_disconnect, later
+from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange, current, is_disconnect, later
 from pathhits.capture.recorder import Recorder
 from pathhits.middleware.routes import AsgiRoutes
 
@@ -40,7 +40,6 @@ class ScopeExchange(Exchange):
     taken: tuple[bytes | None, ...]
     client: Any
     root = ""
-    lingers = True
     #: The content type as the app gave it.
     typed = b""
 
@@ -77,7 +76,7 @@ def count_asgi(
         if scope["type"] != "http":
             return await other(scope, receive, send)
         try:
-            outer = in_progress()
+            outer = current.get()
             exchange = _begun(scope, wanted)
             if exchange is not None:
                 current.set(exchange)
@@ -127,9 +126,7 @@ def count_asgi(
             failed = False
             raise
         finally:
-            exchange.lingers = False
-            if outer is not None:
-                current.set(outer)
+            current.set(outer)
             if not complete:
                 exchange.failed = failed and not exchange.gone
                 finish(scope, exchange)

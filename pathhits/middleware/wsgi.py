@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from pathhits.capture.exchange import Exchange, Resolve, current, in_progress, is_disconnect, later
+from pathhits.capture.exchange import Exchange, Resolve, current, is_disconnect, later
 from pathhits.capture.recorder import Recorder
 from pathhits.middleware.routes import decoded, name_rule, note_wsgi_route
 
@@ -88,7 +88,7 @@ def count_wsgi(
     def counted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             exchange = read(environ)
-            outer = in_progress()
+            outer = current.get()
             if (outer is not None or ENVIRON_KEY in environ) and _is_counted(exchange, outer, environ):
                 inner = noting(environ, start_response)
             else:
@@ -133,8 +133,7 @@ def count_wsgi(
             record(exchange)
             raise
         finally:
-            if outer is not None:
-                current.set(outer)
+            current.set(outer)
         try:
             kind = type(body)
             if kind not in _UNFAILING and not (kind.__name__ == "ClosingIterator" and _is_whole(body)):

@@ -75,6 +75,12 @@ def visit(hits: PathHits, path: str, agent: str = BROWSER, **extra: str) -> None
     request(hits.wsgi(page), path, agent, "203.0.113.7", **extra)
 
 
+def streaming(environ: Any, start_response: Any) -> Iterator[bytes]:
+    """An app whose response begins and goes on."""
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return iter((b"piece", b"piece"))
+
+
 def requests_are_accounted_for(hits: PathHits) -> bool:
     drops, counted = by_name(hits, DROPS), by_name(hits, HITS)
     return sum(by_name(hits, REQUESTS).values()) == sum(drops.values()) + sum(counted.values())
@@ -415,6 +421,20 @@ def test_what_waits_for_redis_keeps_no_cookies(own_server: Start, make: Make) ->
     assert hits.flush(20.0)
     assert by_name(hits, HITS) == {"/a": 2}
     assert list(hits.pending.visitors([Sketch(int(time.time() // 86_400), "/a")]).values()) == [1]
+
+
+def test_what_a_thread_counts_after_a_request_is_not_that_visitors(make: Make) -> None:
+    """Not even while the server still holds the body of the request, which it never ends."""
+    hits = make()
+    held = hits.wsgi(streaming)(
+        {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/s", "REMOTE_ADDR": "203.0.113.7"},
+        lambda status, headers, exc_info=None: lambda data: None,
+    )
+    hits.track_hit("/by-the-thread")
+    assert hits.flush(20.0)
+    assert by_name(hits, HITS) == {"/by-the-thread": 1}
+    assert list(hits.pending.visitors([Sketch(int(time.time() // 86_400), SITE)]).values()) == [0]
+    del held
 
 
 def test_who_was_seen_is_forgotten_with_the_flush(make: Make) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
-from pathhits.capture.exchange import UNMATCHED, Exchange, in_progress
+from pathhits.capture.exchange import UNMATCHED, Exchange, current
 from pathhits.core.labels import choose
 from pathhits.middleware.routes import mount_of
 
@@ -42,7 +42,7 @@ def note_match(exchange: Exchange, request: HttpRequest) -> None:
 
 def label_of(request: HttpRequest, prefer: RouteLabel) -> str:
     """The label that a hit on the page of ``request`` counts under."""
-    counted = in_progress()
+    counted = current.get()
     path, root = path_and_root(request) if counted is None else (counted.path, counted.root)
     page = Exchange()
     page.path, page.root = path, root

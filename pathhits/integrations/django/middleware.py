@@ -11,7 +11,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from pathhits.capture.exchange import Exchange, current, in_progress
+from pathhits.capture.exchange import Exchange, current
 from pathhits.capture.recorder import Recorder
 from pathhits.integrations.django.configured import hits
 from pathhits.integrations.django.labels import note_match, path_and_root
@@ -45,7 +45,7 @@ class PathHitsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._answer(request)
-        around = in_progress()
+        around = current.get()
         exchange, is_ours = self._begun(request)
         try:
             response: HttpResponseBase = self._get_response(request)
@@ -53,13 +53,12 @@ class PathHitsMiddleware:
             self._broken(exchange, is_ours, error)
             raise
         finally:
-            if around is not None:
-                current.set(around)
+            current.set(around)
         self._answered(request, response, exchange, is_ours)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        around = in_progress()
+        around = current.get()
         exchange, is_ours = self._begun(request)
         try:
             response: HttpResponseBase = await self._get_response(request)
@@ -67,8 +66,7 @@ class PathHitsMiddleware:
             self._broken(exchange, is_ours, error)
             raise
         finally:
-            if around is not None:
-                current.set(around)
+            current.set(around)
         try:
             if self._asking.wanted and exchange is not None:
                 await self._attend(request, exchange)

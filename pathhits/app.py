@@ -8,6 +8,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property, partial
 from math import inf
@@ -28,6 +29,7 @@ from pathhits.capture.viewing import Viewing
 from pathhits.core.counts import Count
 from pathhits.core.hotness import Thresholds, check_thresholds
 from pathhits.core.itemstats import HotRow, ItemStats, last_known
+from pathhits.core.listeners import Listeners, switched_on
 from pathhits.core.remembered import Remembered
 from pathhits.core.rules import Refusal, Rules, Verdict, subject
 from pathhits.errors import PathHitsError, SettingsError, StoreUnavailable
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
 
     from pathhits.capture.detour import Aside
     from pathhits.core.periods import By
+    from pathhits.events import Event
     from pathhits.itemstats import ItemReads
+    from pathhits.jobs.deliver import DeliverReport
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.items import ItemsReport
     from pathhits.jobs.prune import PruneReport
@@ -56,11 +60,13 @@ if TYPE_CHECKING:
     from pathhits.jobs.sync import SyncReport
     from pathhits.jobs.verify import VerifyReport
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Stats, Visits
+    from pathhits.storage.sql.deliveries import DeadDelivery, Deliveries
     from pathhits.storage.sql.ledger import Ledger
     from pathhits.storage.sql.mirrors import Mirror
     from pathhits.storage.sql.reads import Reads
 
 T = TypeVar("T")
+F = TypeVar("F", bound="Callable[[Event], Any]")
 S = TypeVar("S", bound="Select[Any]")
 
 #: Seconds that the end of an ASGI app's lifespan may spend on the last flush.
@@ -226,6 +232,21 @@ class PathHits:
         if self.settings.enabled:
             self.recorder.track(label)
 
+    def on(self, pattern: str, *, name: str = "") -> Callable[[F], F]:
+        """Declare a listener: the worker calls the function with each `Event` that matches, at least once.
+
+        ``pattern`` is the name of an event; ``product.*``, ``*.viewed`` and ``*`` take several in. ``name``, by default
+        the function's module and name, is how its deliveries are known; give one to what may be moved or renamed.
+        Events that are stored before a worker, or a sync with PATHHITS_APP, has made the listener known are not its.
+        Raises `SettingsError` for a pattern that can match nothing and for a name that is taken.
+        """
+
+        def declare(function: F) -> F:
+            self.listeners.add(pattern, function, name)
+            return function
+
+        return declare
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Send to Redis all this process has counted; False when ``timeout`` seconds were not enough."""
         return self.buffer.flush(timeout)
@@ -245,7 +266,56 @@ class PathHits:
         """Move what is in Redis into SQL, exactly once; raises `StoreUnavailable` or `NotMigrated`, losing nothing."""
         from pathhits.jobs.sync import sync
 
-        return sync(self.pending, self.ledger, force=force)
+        self._make_listeners_known()
+        report = sync(self.pending, self.ledger, force=force)
+        if report.deliveries:
+            self._ask_for_delivery()
+        return report
+
+    def deliver(self, now: datetime | None = None) -> DeliverReport:
+        """Call the listeners with the events that are due, as of ``now``; one that fails is called again later.
+
+        Raises `StoreUnavailable` or `NotMigrated`; what was not written down by then is delivered again.
+        """
+        from pathhits.jobs.deliver import deliver
+
+        self._make_listeners_known()
+        moment = None if now is None else round(now.timestamp() * 1000)
+        report = deliver(self.deliveries, self.listeners, self.settings, *([] if moment is None else [lambda: moment]))
+        if moment is None and (report.failed or report.seconds > self.settings.deliver_every):
+            self._ask_for_delivery(at_next=True)
+        return report
+
+    def dead_deliveries(self, listener: str = "", limit: int = 100) -> list[DeadDelivery]:
+        """The deliveries that failed for good, the last ones first; raises `StoreUnavailable` or `NotMigrated`."""
+        return self.deliveries.dead(listener, limit)
+
+    def retry_dead(self, listener: str = "") -> int:
+        """Have dead deliveries, of one listener or all, made anew by the worker; how many there are."""
+        count = self.deliveries.retry(listener)
+        if count:
+            self._ask_for_delivery()
+        return count
+
+    def _make_listeners_known(self) -> None:
+        if "listeners" in self.__dict__:
+            self.deliveries.register(self.listeners.patterns())
+
+    def _ask_for_delivery(self, *, at_next: bool = False) -> None:
+        """Have the clock run the deliver job now, or when the next delivery is due; it comes by itself a bit later."""
+        from pathhits.jobs.schedule import ask_for
+
+        wait = 0.0
+        if at_next:
+            due = self.deliveries.next_due(switched_on(self.listeners.patterns(), self.settings.listeners_off))
+            if due is None:
+                return
+            wait = max(0.0, due / 1000 - time.time())
+        try:
+            with closing(self.queue_connection()) as connection:
+                ask_for(connection, self.settings.namespace, "deliver", wait)
+        except RedisError as error:
+            self.guard.failed("the deliver job could not be asked for", error)
 
     def refresh_items(self, now: datetime | None = None, *, all_items: bool = False) -> ItemsReport:
         """Count the recent views of the items that are due, as of ``now``; those that so become hot or cool do.
@@ -301,7 +371,9 @@ class PathHits:
 
         moment = None if now is None else round(now.timestamp() * 1000)
         try:
-            return prune(Retention(self.engine), self.pending.live, self.settings.retention_events, moment)
+            return prune(
+                Retention(self.engine), self.deliveries, self.pending.live, self.settings.retention_events, moment
+            )
         except RedisError as error:
             raise StoreUnavailable(explain(error, self.settings.redis_url)) from error
 
@@ -467,6 +539,11 @@ class PathHits:
         return Items()
 
     @cached_property
+    def listeners(self) -> Listeners:
+        """What the app has declared to be called with events."""
+        return Listeners()
+
+    @cached_property
     def asking(self) -> Asking:
         """What the app is asked for, on the time of a request."""
         asking = Asking(self.items, self.guard)
@@ -518,6 +595,13 @@ class PathHits:
         from pathhits.storage.sql.ledger import Ledger
 
         return Ledger(self.engine)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """Which listener has yet to be called with which event."""
+        from pathhits.storage.sql.deliveries import Deliveries
+
+        return Deliveries(self.engine)
 
     @cached_property
     def reads(self) -> Reads:

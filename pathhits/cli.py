@@ -245,6 +245,7 @@ def _summary(hits: PathHits) -> dict[str, Any]:
         "rules": _rule_stats(hits),
         "generations_waiting": count,
         "oldest_waits_seconds": None if age is None else round(age, 1),
+        "deliveries": hits.deliveries.counts(),
         "syncs": [dict(row) for row in hits.reads.last_syncs(SYNCS_SHOWN)],
     }
 
@@ -272,6 +273,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
         ("  of one hit (bounces)", summary["visits"]["bounces"]),
         ("average visit, seconds", _seconds(summary["visits"]["average_duration"])),
         ("  without bounces", _seconds(summary["visits"]["average_duration_without_bounces"])),
+        ("deliveries to listeners, due", summary["deliveries"]["due"]),
+        ("  dead", summary["deliveries"]["dead"]),
         *((f"dropped: {reason}", n) for reason, n in drops.items()),
     ]
     _print_table("Totals", [("", "left"), ("", "right")], rows, "")
@@ -471,7 +474,66 @@ def prune_command(hits: PathHits, as_json: bool) -> None:
     if as_json:
         _print_json(report.as_dict())
     else:
-        click.echo(f"{report.events:,} events and {report.ledger:,} rows of the ledger deleted, {report.seconds:.2f} s")
+        click.echo(
+            f"{report.events:,} events, {report.deliveries:,} deliveries and {report.ledger:,} rows of the ledger "
+            f"deleted, {report.seconds:.2f} s"
+        )
+
+
+@group.command("listeners")
+@click.option("--forget", metavar="NAME", help="Delete a listener that is no more, with what waits for it.")
+@_json_option
+@_with_hits
+def listeners_command(hits: PathHits, forget: str | None, as_json: bool) -> None:
+    """Print the listeners that events are kept for, with what waits for them."""
+    deliveries = hits.deliveries
+    if forget is not None:
+        click.echo(f"{forget} is forgotten, and {deliveries.forget(forget):,} deliveries with it.")
+        return
+    known = deliveries.listeners()
+    if as_json:
+        _print_json([asdict(one) for one in known])
+        return
+    rows = [(one.name, one.pattern, _moment(one.seen_at), one.due, one.dead) for one in known]
+    headings = [("listener", "left"), ("events", "left"), ("last seen (UTC)", "left"), ("due", "right")]
+    empty = "No listener is known yet: a worker with PATHHITS_APP makes them known."
+    _print_table("Listeners", [*headings, ("dead", "right")], rows, empty)
+
+
+@group.group()
+def dead() -> None:
+    """Deliveries to listeners that failed for good: look at them, make them anew."""
+
+
+_listener_option = click.option("--listener", metavar="NAME", default="", help="Only those to this listener.")
+
+
+@dead.command("list")
+@_listener_option
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
+@_json_option
+@_with_hits
+def dead_list(hits: PathHits, listener: str, limit: int, as_json: bool) -> None:
+    """Print deliveries that failed for good, with their last error, the last ones first."""
+    found = hits.dead_deliveries(listener, limit)
+    if as_json:
+        _print_json([asdict(one) for one in found])
+        return
+    rows = [(_moment(one.moment), one.listener, one.event, one.item, one.attempts, one.error) for one in found]
+    names = ("at (UTC)", "listener", "event", "item", "attempts", "error")
+    _print_table("Dead deliveries", [(name, "left") for name in names], rows, "No delivery is dead.")
+
+
+@dead.command("retry")
+@_listener_option
+@_with_hits
+def dead_retry(hits: PathHits, listener: str) -> None:
+    """Have the worker make dead deliveries anew, with all attempts ahead of them."""
+    click.echo(f"{hits.retry_dead(listener):,} deliveries are due again.")
+
+
+def _moment(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 @group.command("worker")

@@ -125,6 +125,15 @@ class Settings:
     retention_events: int = setting(90, "days", "How long events are kept, whole UTC days; 0 keeps them for ever.")
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
 
+    listeners_off: tuple[str, ...] = setting((), "globs", "Names of listeners that are not called; their events wait.")
+    listener_attempts: int = setting(3, "calls", "How often a listener that fails is called with an event in all.")
+    listener_waits: tuple[float, ...] = setting(
+        (10.0, 30.0, 60.0), "s", "Waits before its further calls; the last one holds for all that follow."
+    )
+    deliver_every: float = setting(
+        10.0, "s", "How often the clock has listeners called; with new events and after a wait, at once."
+    )
+
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             object.__setattr__(self, spec.name, _coerce(spec, getattr(self, spec.name)))
@@ -231,6 +240,16 @@ def _words(value: Any) -> tuple[str, ...]:
     if isinstance(parts, bytes) or not isinstance(parts, Iterable):
         raise ValueError("give a list, or words separated by commas")
     return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def _waits(value: Any) -> tuple[float, ...]:
+    try:
+        found = tuple(_number(part) for part in ([value] if isinstance(value, int | float) else _words(value)))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 0:
+        raise ValueError("give seconds such as 10,30,60")
+    return found
 
 
 def _paths(value: Any) -> tuple[str, ...]:
@@ -353,6 +372,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "exclude_prefixes": _paths,
     "proxy_header": _header,
     "opt_out_cookie": _cookie,
+    "listener_waits": _waits,
     "route_label": _choice("name", "pattern", "path"),
     "bots": _choice("drop", "count"),
     "user_ids": _choice("keyed", "plain"),
@@ -374,6 +394,8 @@ _POSITIVE = (
     "flush_interval",
     "sync_every",
     "items_every",
+    "deliver_every",
+    "listener_attempts",
     "request_deadline",
     "max_labels",
     "buffer_size",

@@ -7,16 +7,18 @@ from contextlib import closing
 from typing import Any
 
 # What a sync needs is loaded once by the worker, not by each of its jobs (0.4 s every time).
+import pathhits.jobs.deliver
 import pathhits.jobs.items
 import pathhits.jobs.prune
 import pathhits.jobs.sync
+import pathhits.storage.sql.deliveries
 import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger
 import pathhits.storage.sql.mirrors
 import pathhits.storage.sql.retention  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["items", "prune", "sync"]
+__all__ = ["deliver", "items", "prune", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -38,3 +40,9 @@ def prune() -> dict[str, Any]:
     """Delete what was kept long enough; returns the fields of the `PruneReport`."""
     with closing(load()) as hits:
         return dataclasses.asdict(hits.prune())
+
+
+def deliver() -> dict[str, Any]:
+    """Call the listeners with what is due; returns the fields of the `DeliverReport`."""
+    with closing(load()) as hits:
+        return dataclasses.asdict(hits.deliver())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,18 +12,22 @@ import redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from pathhits.core.listeners import switched_on
 from pathhits.errors import PathHitsError
 from pathhits.jobs.clock import clock_alive, workers_alive
 from pathhits.settings import Settings, redact
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import PendingStore
 from pathhits.storage.sql import migrate
+from pathhits.storage.sql.deliveries import Deliveries
 from pathhits.storage.sql.reads import Reads
 
 State = Literal["ok", "warning", "error"]
 
 #: Seconds the oldest sealed generation may wait before it is worth a warning.
 LONG_WAIT = 600
+#: Seconds after which a listener that no worker made known is taken to be gone, and events that wait to be stuck.
+LISTENER_GONE = 600
 #: Oldest Redis whose commands are enough.
 OLDEST_REDIS = (6, 2)
 #: What INFO says of the last time the server wrote to its disk.
@@ -162,6 +168,7 @@ def _sql(settings: Settings, engine: Engine, reads: Reads) -> Iterator[Finding]:
             return
         yield Finding("SQL", "ok", f"{url} answers, revision {at}")
         totals = reads.totals()
+        yield from _listeners(settings, Deliveries(engine))
     except (SQLAlchemyError, PathHitsError) as error:
         reason = redact(str(getattr(error, "orig", None) or error).partition("\n")[0])
         yield Finding("SQL", "error", f"{url} did not answer: {reason}; check DATABASE_URL and the server")
@@ -174,6 +181,28 @@ def _sql(settings: Settings, engine: Engine, reads: Reads) -> Iterator[Finding]:
         yield Finding(
             "dead letters", "warning", f"{totals['dead_letters']} fields could not be stored: see pathhits_dead_letters"
         )
+
+
+def _listeners(settings: Settings, deliveries: Deliveries) -> Iterator[Finding]:
+    """Whether each listener that events are kept for is still called."""
+    known, now = deliveries.listeners(), time.time()
+    on = set(switched_on([one.name for one in known], settings.listeners_off))
+    for one in known:
+        gone = now - one.seen_at / 1000
+        if gone > LISTENER_GONE:
+            advice = (
+                "start the workers with PATHHITS_APP, "
+                f"or, if it is no more: pathhits listeners --forget {shlex.quote(one.name)}"
+            )
+            yield Finding("listener", "warning", f"{one.name} is in no worker, {one.due} events wait for it: {advice}")
+        elif one.name not in on and one.due:
+            yield Finding("listener", "warning", f"{one.name} is switched off, {one.due} events wait for it")
+    dead = sum(one.dead for one in known)
+    if dead:
+        advice = "see 'pathhits dead list', then 'pathhits dead retry'"
+        yield Finding("listeners", "warning", f"{dead} deliveries failed for good: {advice}")
+    elif known:
+        yield Finding("listeners", "ok", f"{len(known)} known, {sum(one.due for one in known)} deliveries due")
 
 
 def _addresses(settings: Settings) -> Finding:

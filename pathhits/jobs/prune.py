@@ -1,4 +1,4 @@
-"""Deletes old events and rows of the ledger, in small steps; can run twice at once and die anywhere."""
+"""Deletes old events, deliveries made and rows of the ledger, in small steps; can run twice and die anywhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pathhits.core.retention import DAY_MS, LEDGER_DAYS, first_kept_day
+from pathhits.storage.sql.deliveries import Deliveries
 from pathhits.storage.sql.retention import Retention
 
 logger = logging.getLogger("pathhits")
@@ -20,20 +21,24 @@ ROWS_A_STEP = 1_000
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What one run deleted: events, rows of the ledger (their sums stay), and seconds spent."""
+    """What one run deleted: events, rows of the ledger (their sums stay), deliveries made, and seconds spent."""
 
     events: int = 0
     ledger: int = 0
     seconds: float = 0.0
+    deliveries: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         return asdict(self)
 
 
-def prune(retention: Retention, live: Callable[[], list[str]], days: int, now: int | None = None) -> PruneReport:
+def prune(
+    retention: Retention, deliveries: Deliveries, live: Callable[[], list[str]], days: int, now: int | None = None
+) -> PruneReport:
     """Delete the events of whole UTC days before the last ``days``, and what the ledger no longer needs.
 
+    Deliveries go a day after they were made.
     ``live`` names the generations in Redis. Raises `StoreUnavailable`, `NotMigrated` or `redis.RedisError`.
     """
     started = time.monotonic()
@@ -42,7 +47,8 @@ def prune(retention: Retention, live: Callable[[], list[str]], days: int, now: i
     events = _all(lambda: retention.prune_events(before, ROWS_A_STEP))
     old = datetime.fromtimestamp(now / 1000, UTC) - timedelta(days=LEDGER_DAYS)
     ledger = _all(lambda: retention.fold_ledger(old, live(), ROWS_A_STEP))
-    report = PruneReport(events, ledger, time.monotonic() - started)
+    made = _all(lambda: deliveries.prune(now - DAY_MS, ROWS_A_STEP))
+    report = PruneReport(events, ledger, time.monotonic() - started, made)
     logger.info("prune: %d events, %d rows of the ledger, %.3f s", report.events, report.ledger, report.seconds)
     return report
 

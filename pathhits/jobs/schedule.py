@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import redis
+
 from pathhits.settings import Settings
+from pathhits.storage.redis.keys import ClockKeys
 
 #: A job that comes again this soon (s) is not retried: its next run is its retry.
 OWN_RETRY = 60.0
@@ -57,6 +60,12 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         description="counts the recent views of items, which become hot and cool by them",
     ),
     ScheduledJob(
+        id="deliver",
+        task="pathhits.tasks.deliver",
+        period=lambda settings: settings.deliver_every,
+        description="calls the listeners of events",
+    ),
+    ScheduledJob(
         id="prune",
         task="pathhits.tasks.prune",
         period=lambda settings: 86_400,
@@ -64,3 +73,14 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         timeout=3_600,
     ),
 )
+
+
+def ask_for(connection: redis.Redis, namespace: str, id: str, after: float = 0.0) -> None:
+    """Have the clock run that job ``after`` so many seconds (at once: 0), unless it does so earlier by itself.
+
+    The clock sees to it that one at most waits. Raises `redis.RedisError`; nothing is lost when nobody was asked.
+    """
+    [job] = [job for job in SCHEDULE if job.id == id]
+    seconds, microseconds = connection.time()
+    moment = seconds + microseconds / 1_000_000 + after
+    connection.zadd(ClockKeys(namespace).schedule(), {job.job_id(namespace): moment}, xx=True, lt=True)

@@ -34,6 +34,7 @@ EVENTS = "events"
 class SyncReport:
     """What one sync did: generations taken in, paths and hits and events written, fields set aside, seconds spent.
 
+    ``deliveries`` are the calls of listeners that wait for the deliver job because of it.
     ``skipped`` is True when another sync was at it and this one left it the work.
     """
 
@@ -44,6 +45,7 @@ class SyncReport:
     errors: int = 0
     seconds: float = 0.0
     skipped: bool = False
+    deliveries: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
@@ -78,6 +80,7 @@ def sync(pending: PendingStore, ledger: Ledger, *, force: bool = False) -> SyncR
         errors=sum(one.errors for one in new),
         seconds=time.monotonic() - started,
         skipped=not mine,
+        deliveries=sum(one.deliveries for one in new),
     )
     logger.info(
         "sync: %d batches, %d paths, %d hits, %d errors, %d events, %.3f s%s",

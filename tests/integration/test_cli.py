@@ -44,7 +44,7 @@ ASK_BOTH = (
     ["prune"],
 )
 ASK_SQL = (["verify"], ["recount"], ["db", "upgrade"], ["db", "current"])
-WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune", "items")
+WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune", "items", "listeners")
 
 Run = Callable[..., Result]
 
@@ -292,9 +292,9 @@ def test_recount_and_prune_say_what_they_did(run_sqlite: Run) -> None:
     }  # fmt: skip
     assert "2 items recounted from the log" in run_sqlite("recount").stdout
     assert json.loads(run_sqlite("prune", "--json").stdout) | {"seconds": 0} == {
-        "events": 0, "ledger": 0, "seconds": 0,
+        "events": 0, "ledger": 0, "seconds": 0, "deliveries": 0,
     }  # fmt: skip
-    assert "0 events and 0 rows of the ledger deleted" in run_sqlite("prune").stdout
+    assert "0 events, 0 deliveries and 0 rows of the ledger deleted" in run_sqlite("prune").stdout
 
 
 def test_an_item_without_views_has_none_and_a_type_that_cannot_be_is_misuse(run_sqlite: Run) -> None:

@@ -44,7 +44,7 @@ def test_a_sync_reports_what_it_moved_and_the_next_one_nothing(
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("sync:")]
     assert len(lines) == 2
     assert "1 batches, 2 paths, 5 hits, 0 errors" in lines[0]
-    assert set(report.as_dict()) == {"batches", "paths", "hits", "events", "errors", "seconds", "skipped"}
+    assert set(report.as_dict()) == {"batches", "paths", "hits", "events", "errors", "seconds", "skipped", "deliveries"}
 
 
 def test_generations_that_piled_up_are_all_moved(hits: PathHits) -> None:

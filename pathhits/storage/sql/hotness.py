@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pathhits.core.hotness import BECAME_HOT, COOLED, RECENT_MS, Thresholds
 from pathhits.events import viewed
 from pathhits.storage.sql import tables
+from pathhits.storage.sql.deliveries import announce
 from pathhits.storage.sql.transactions import explained, write
 
 #: Why an item is due: it changed, it is hot and may cool, or its recent views may have become fewer.
@@ -159,7 +160,9 @@ def _store(connection: Connection, states: Sequence[ItemState], now: int) -> Non
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(values), rows)
     if changed:
         connection.execute(insert(tables.hot_changes), [_change(state, now) for state in changed])
-        connection.execute(insert(tables.events), list(_events(changed, now)))
+        events = list(_events(changed, now))
+        connection.execute(insert(tables.events), events)
+        announce(connection, ((event["id"], event["name"]) for event in events))
 
 
 def _change(state: ItemState, now: int) -> dict[str, Any]:

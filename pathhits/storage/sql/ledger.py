@@ -134,6 +134,7 @@ class Applied:
     hits: int = 0
     errors: int = 0
     events: int = 0
+    deliveries: int = 0
 
 
 class Ledger:
@@ -223,7 +224,7 @@ class _Writer:
         self._now = datetime.now(UTC)
         self._started = time.monotonic()
         self._letters = list(contents.letters)
-        self._hits = self._paths = self._events = 0
+        self._hits = self._paths = self._events = self._deliveries = 0
         self._by_item: dict[str, list[Logged]] = {}
         for event in contents.events:
             self._by_item.setdefault(event.item, []).append(event)
@@ -245,7 +246,7 @@ class _Writer:
         self.complete = True
 
     def outcome(self) -> Applied:
-        return Applied(True, self._paths, self._hits, len(self._letters), self._events)
+        return Applied(True, self._paths, self._hits, len(self._letters), self._events, self._deliveries)
 
     def _guarded(
         self,
@@ -303,7 +304,7 @@ class _Writer:
         upsert(connection, _ITEMS.days, sorted(days))
         upsert(connection, _SEEN, [row for key, item in keyed for row in self._seen(key, item, ids[key], found)])
         self._write_times(connection, ids, [row for row in keyed if row[1] in self._contents.times])
-        self._events += found.new
+        self._note(found)
 
     def _write_times(
         self, connection: Connection, ids: Mapping[bytes, int], keyed: Sequence[tuple[bytes, str]]
@@ -319,7 +320,11 @@ class _Writer:
 
     def _write_others(self, connection: Connection, events: Sequence[Logged]) -> None:
         """The events that happened to no item."""
-        self._events += log(connection, [(0, event) for event in events]).new
+        self._note(log(connection, [(0, event) for event in events]))
+
+    def _note(self, found: Found) -> None:
+        self._events += found.new
+        self._deliveries += found.deliveries
 
     def _write_totals(
         self,

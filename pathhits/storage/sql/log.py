@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from pathhits.events import VIEWED, Logged
 from pathhits.storage.sql import tables
+from pathhits.storage.sql.deliveries import announce
 from pathhits.storage.sql.dialects import Upsert, look_up, present, upsert
 
 #: Milliseconds of a UTC day.
@@ -38,10 +39,11 @@ class Found:
     """What new events were: their number, and of the views among them, by item, the visitors that are new to it.
 
     ``days`` has visitors new on a UTC day, ``visitors`` those new in a salt period, ``spans`` the first and the last
-    moment (ms).
+    moment (ms). ``deliveries`` are those written for listeners.
     """
 
     new: int = 0
+    deliveries: int = 0
     days: dict[int, dict[int, int]] = field(default_factory=dict)
     visitors: dict[int, int] = field(default_factory=dict)
     spans: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -61,6 +63,7 @@ def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
         found.spans[item] = min(first, event.moment), max(last, event.moment)
     _count_visitors(connection, views, found)
     upsert(connection, EVENTS, [_row(*new[identity]) for identity in sorted(new)])
+    found.deliveries = announce(connection, ((identity, event.name) for identity, (_, event) in new.items()))
     return found
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects import mysql
@@ -31,6 +32,9 @@ VERSION_TABLE = "pathhits_alembic_version"
 COUNTER_MAX = 2**63 - 1
 #: Value from which a counter is shown as near its maximum.
 COUNTER_NEAR_MAX = COUNTER_MAX // 10 * 9
+
+#: States of a delivery: it waits for its next attempt, it was made, it failed for good.
+DUE, DONE, DEAD = range(3)
 
 #: What the ledger calls the sum of the rows that it no longer keeps.
 PRUNED = "(pruned)"
@@ -240,6 +244,35 @@ item_counter_days = Table(
     Column("counter", String(48), primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),
     _counter("amount"),
+    **_OPTIONS,
+)
+
+#: The listeners that some process made known, with the events they want; ``seen_at`` is when one did last (ms).
+listeners = Table(
+    "pathhits_listeners",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("pattern", String(64), nullable=False),
+    Column("active", SmallInteger, nullable=False, server_default="1"),
+    Column("seen_at", BigInteger, nullable=False),
+    **_OPTIONS,
+)
+
+#: Which listener is called with which event, and how far that is; moments are milliseconds since 1970, UTC.
+deliveries = Table(
+    "pathhits_deliveries",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("event_id", _EventId, nullable=False),
+    Column("listener", String(255), nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _flag("state"),
+    Column("error", Text, nullable=False),
+    _counter("taken_until"),
+    Column("lost", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("event_id", "listener", name="uq_pathhits_deliveries"),
+    Index("ix_pathhits_deliveries_due", "state", "due_at"),
     **_OPTIONS,
 )
 

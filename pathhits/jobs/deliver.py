@@ -1,0 +1,156 @@
+"""Calls listeners with their events, each delivery apart from the others. Can run twice at once and die anywhere."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pathhits.core.listeners import Listeners, switched_on, wait_after
+from pathhits.errors import PathHitsError
+from pathhits.settings import Settings
+from pathhits.storage.sql.deliveries import Deliveries, Delivery, Outcome
+from pathhits.storage.sql.tables import DEAD, DONE, DUE
+
+logger = logging.getLogger("pathhits")
+
+#: Deliveries taken at once.
+LOT = 20
+#: Milliseconds after which a delivery of a worker that died is another's; one that lives renews it in time.
+LEASE = 30_000
+#: Seconds after which outcomes are written down at the latest, when the next listener has returned.
+WRITE_EVERY = 0.5
+#: Seconds after which a run begins nothing more; the next one goes on.
+LONGEST_RUN = 300.0
+#: What a delivery dies of whose worker died in it each time.
+KILLED = "its worker died each time"
+#: What a delivery dies of whose event was pruned.
+PRUNED = "its event is no longer in the log"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverReport:
+    """What one run did: calls that went well, calls that failed, deliveries that are dead now, seconds spent."""
+
+    done: int = 0
+    failed: int = 0
+    dead: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return asdict(self)
+
+
+def deliver(
+    deliveries: Deliveries, listeners: Listeners, settings: Settings, now: Callable[[], int] = lambda: _now()
+) -> DeliverReport:
+    """Call the listeners that are not switched off with what is due, until nothing is; ``now`` gives milliseconds.
+
+    Raises `StoreUnavailable` or `NotMigrated`; what was not written down by then is delivered again.
+    """
+    started = time.monotonic()
+    run = _Run(deliveries, listeners, settings, now)
+    names = switched_on(listeners.patterns(), settings.listeners_off)
+    while not run.late and (lot := deliveries.take(names, now(), LEASE, LOT)):
+        run.work(lot)
+    report = DeliverReport(run.done, run.failed, run.dead, time.monotonic() - started)
+    if report.done or report.failed or report.dead:
+        logger.info("deliver: %d done, %d failed, %d dead, %.3f s", *asdict(report).values())
+    return report
+
+
+class _Run:
+    """The lots of one run, one after the other."""
+
+    def __init__(
+        self, deliveries: Deliveries, listeners: Listeners, settings: Settings, now: Callable[[], int]
+    ) -> None:
+        self._deliveries = deliveries
+        self._listeners = listeners
+        self._settings = settings
+        self._now = now
+        self._until = time.monotonic() + LONGEST_RUN
+        self.done = self.failed = self.dead = 0
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self._until
+
+    def work(self, lot: Sequence[Delivery]) -> None:
+        outcomes: list[Outcome] = []
+        written = time.monotonic()
+        with _lease(self._deliveries, [one.id for one in lot], self._now):
+            for delivery in lot:
+                outcomes.append(self._postponed(delivery) if self.late else self._outcome(delivery))
+                if time.monotonic() - written > WRITE_EVERY:
+                    self._deliveries.settle(outcomes)
+                    outcomes, written = [], time.monotonic()
+            self._deliveries.settle(outcomes)
+
+    def _postponed(self, delivery: Delivery) -> Outcome:
+        return Outcome(delivery.id, DUE, delivery.attempts, self._now())
+
+    def _outcome(self, delivery: Delivery) -> Outcome:
+        """Call the listener, and say what becomes of the delivery."""
+        if delivery.event is None:
+            return self._dead(delivery, delivery.attempts, PRUNED)
+        if delivery.lost > self._settings.listener_attempts:
+            return self._dead(delivery, delivery.attempts, KILLED)
+        listener = self._listeners.get(delivery.listener)
+        assert listener is not None, "only deliveries of known listeners are taken"
+        try:
+            listener.function(delivery.event)
+        except Exception as error:  # the app's code: whatever it is, the other listeners are called
+            return self._failed(delivery, error)
+        self.done += 1
+        return Outcome(delivery.id, DONE, delivery.attempts + 1, self._now())
+
+    def _failed(self, delivery: Delivery, error: Exception) -> Outcome:
+        attempts, told = delivery.attempts + 1, _told(error)
+        logger.warning("listener %s failed, attempt %d: %s", delivery.listener, attempts, told, exc_info=error)
+        self.failed += 1
+        if attempts >= self._settings.listener_attempts:
+            return self._dead(delivery, attempts, told)
+        wait = wait_after(attempts, self._settings.listener_waits)
+        return Outcome(delivery.id, DUE, attempts, self._now() + round(wait * 1000), told)
+
+    def _dead(self, delivery: Delivery, attempts: int, why: str) -> Outcome:
+        self.dead += 1
+        logger.error("a delivery to %s is dead (see 'pathhits dead list'): %s", delivery.listener, why)
+        return Outcome(delivery.id, DEAD, attempts, self._now(), why)
+
+
+@contextmanager
+def _lease(deliveries: Deliveries, ids: Sequence[int], now: Callable[[], int]) -> Iterator[None]:
+    """Renew the lease of a lot while it is worked on, so that a slow listener is not called by two."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(LEASE / 3_000):
+            try:
+                deliveries.renew(ids, now() + LEASE)
+            except PathHitsError as error:
+                logger.warning("the lease of a delivery could not be renewed: %s", error)
+
+    thread = threading.Thread(target=renew, name="pathhits-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _told(error: Exception) -> str:
+    """An error as every database keeps it, on one line."""
+    text = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else " " for c in text)[:2_000]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

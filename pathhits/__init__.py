@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathhits.app import PathHits
     from pathhits.core.rules import Rules, Verdict
-    from pathhits.errors import NotMigrated, PathHitsError, SettingsError, StoreUnavailable
+    from pathhits.errors import EventError, NotMigrated, PathHitsError, SettingsError, StoreUnavailable
     from pathhits.events import Event
     from pathhits.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
     "Event",
+    "EventError",
     "NotMigrated",
     "PathHits",
     "PathHitsError",
@@ -29,6 +30,7 @@ __all__ = [
 _HOMES = {
     "PathHits": "pathhits.app",
     "Event": "pathhits.events",
+    "EventError": "pathhits.errors",
     "NotMigrated": "pathhits.errors",
     "PathHitsError": "pathhits.errors",
     "SettingsError": "pathhits.errors",

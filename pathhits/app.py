@@ -7,7 +7,7 @@ import importlib
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from datetime import datetime
 from functools import cached_property, partial
@@ -25,8 +25,10 @@ from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.recorder import EntryReader, Recorder
+from pathhits.capture.tracking import Tracking
 from pathhits.capture.viewing import Viewing
 from pathhits.core.counts import Count
+from pathhits.core.eventtypes import EventTypes
 from pathhits.core.hotness import Thresholds, check_thresholds
 from pathhits.core.itemstats import HotRow, ItemStats, last_known
 from pathhits.core.listeners import Listeners, switched_on
@@ -226,6 +228,35 @@ class PathHits:
     async def atrack_view(self, item_type: str, item_id: object, **whose: Any) -> Verdict:
         """`track_view` for async code: it does not hold up the event loop."""
         return await asyncio.to_thread(self.track_view, item_type, item_id, **whose)
+
+    def event_type(self, name: str, *, counter: str = "", value: int = 1) -> None:
+        """Declare a type of events, ``product.shared``: each adds ``value`` to a counter of its item ("" for none).
+
+        Built in for any item type: downloaded, rated, liked, unliked, watchlisted, unwatchlisted,
+        recommendation_clicked, featured, updated, unfeatured. Raises `SettingsError` for what cannot be.
+        """
+        self.event_types.declare(name, counter, value)
+
+    def track(
+        self,
+        name: str,
+        item_id: object | None = None,
+        *,
+        properties: Mapping[str, Any] | None = None,
+        value: int = 1,
+        key: str | None = None,
+        ip: str | None = None,
+        user_agent: str | None = None,
+        user_id: object | None = None,
+    ) -> Verdict:
+        """Log an event, ``track("movie.liked", 7)``, and add it to its counter; truthy unless it is a bot's.
+
+        Asks neither Redis nor SQL. Inside a request it is that visitor's; else, or in an app that knows better, give
+        ``ip``, ``user_agent`` and ``user_id``. ``value`` is how often, or the rating (1 to 5); ``properties`` are kept
+        with it, up to 8 kB of JSON. Events of one name, item and ``key`` are one for a day. Raises `EventError`
+        for an event that cannot be.
+        """
+        return self.tracking.track(name, item_id, properties, value, key, ip, user_agent, user_id)
 
     def track_hit(self, label: str) -> None:
         """Count one hit under ``label``; never raises, never blocks. Inside a request it is that visitor's hit."""
@@ -429,6 +460,24 @@ class PathHits:
         """The part of `view_count` that is in Redis and not yet in SQL."""
         return self.view_count(item_type, item_id).pending
 
+    def counter(self, item_type: str, item_id: object, name: str) -> Count:
+        """A counter of an item that events add to (``likes``), stored + pending; else as `hit_count`."""
+        return self.counters(item_type, [item_id], [name])[str(item_id)][name]
+
+    def counters(self, item_type: str, ids: Iterable[object], names: Iterable[str]) -> dict[str, dict[str, Count]]:
+        """Some counters of each item, by its id as text and by name; one Redis call and one SQL statement."""
+        wanted = [(one, name) for one in dict.fromkeys(map(str, ids)) for name in dict.fromkeys(names)]
+        asked = {ITEM_MARK.join((name, item_type, one)): (one, name) for one, name in wanted}
+        found = self._in_time(
+            ITEM_MARK,
+            asked,
+            lambda: dict(zip(asked, self.stats.counters(item_type, wanted), strict=True)),
+        )
+        counts: dict[str, dict[str, Count]] = {}
+        for label, (one, name) in asked.items():
+            counts.setdefault(one, {})[name] = found[label]
+        return counts
+
     def item_stats(self, item_type: str, item_id: object) -> ItemStats:
         """All that is known of an item, stored + pending; a partial one is the last that was known."""
         name = subject(item_type, item_id)
@@ -544,6 +593,11 @@ class PathHits:
         return Listeners()
 
     @cached_property
+    def event_types(self) -> EventTypes:
+        """The types of events there are."""
+        return EventTypes()
+
+    @cached_property
     def asking(self) -> Asking:
         """What the app is asked for, on the time of a request."""
         asking = Asking(self.items, self.guard)
@@ -569,6 +623,11 @@ class PathHits:
         return Viewing(
             self.items, self.buffer, self.court, self._deadline, self.guard, self.reader, self.asking, drop_bots
         )
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """The explicit way to log events."""
+        return Tracking(self.event_types, self.buffer, self.viewing, self.guard, self.settings.bots == "drop")
 
     @cached_property
     def _beacon(self) -> Beacon:

@@ -11,6 +11,10 @@ class SettingsError(PathHitsError):
     """A setting is unknown or impossible; the message is one line that names it and the remedy."""
 
 
+class EventError(PathHitsError, ValueError):
+    """An event that cannot be: unknown, without its item, or with a value or properties out of range."""
+
+
 class StoreUnavailable(PathHitsError):
     """Redis or the SQL database did not answer; nothing was lost, the call may be repeated."""
 

@@ -30,6 +30,8 @@ SECONDS = "seconds"
 TIMED = "timed"
 #: Counters of an item that tell of visits.
 ITEM_TIMES = (VISITS, SECONDS, TIMED)
+#: Counters that are made of hits; all others are those that events add to, and may be taken from.
+OWN_COUNTERS = frozenset((HITS, REQUESTS, DROPS, VIEWS, REFUSALS, *ITEM_TIMES, BOUNCES))
 #: Counters to which a late hit may add less than nothing, in the hour of what it corrects.
 CORRECTED = frozenset((VISITS, BOUNCES, SECONDS))
 #: The label of what came after `Settings.max_labels` distinct labels.
@@ -85,6 +87,31 @@ class View(NamedTuple):
         return self.counts_as or self.item
 
 
+class Track(NamedTuple):
+    """An event that the app told of: what it adds to which counters of its item ("" for none), and what is logged.
+
+    With ``once``, keyed hashes of its key (the first is remembered), it happens only if none of them is known.
+    """
+
+    moment: float
+    name: str
+    item: str
+    amounts: tuple[tuple[str, int], ...]
+    event: str
+    once: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What a refusal of it counts under: its item, or the first word of its name."""
+        return self.item or self.name.partition(".")[0]
+
+    @property
+    def deltas(self) -> tuple[tuple[Delta, int], ...]:
+        """What it adds when it happens."""
+        hour = int(self.moment // 3_600)
+        return tuple((Delta(hour, counter, self.item), n) for counter, n in self.amounts)
+
+
 #: What a step of a visit says of a view it showed: it counted, or it did not; or `ASKED` and the view's grant, where
 #: Redis knows; or the view's place in the batch, beginning at 1.
 PASSED = "+"
@@ -138,6 +165,7 @@ class Batch:
     views: tuple[View, ...] = ()
     events: tuple[str, ...] = ()
     stays: tuple[Stay, ...] = ()
+    tracks: tuple[Track, ...] = ()
 
     @property
     def requests(self) -> int:

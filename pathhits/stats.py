@@ -138,6 +138,28 @@ class Stats:
                 waiting.update(dict(zip(subjects, one.counts, strict=True)))
         return {subject: Count(stored.amounts[subject], waiting[subject]) for subject in subjects}
 
+    def counters(self, item_type: str, wanted: Sequence[tuple[object, str]]) -> list[Count]:
+        """Counters of items that events add to, each asked for by id and name, in that order; else as `hit_counts`."""
+        asked = [(name, subject(item_type, one)) for one, name in wanted]
+        counts: dict[tuple[str, str], Count] = {}
+        for first in range(0, len(asked), LABELS_A_STATEMENT):
+            counts |= self._some_counters(list(dict.fromkeys(asked[first : first + LABELS_A_STATEMENT])))
+        return [counts[one] for one in asked]
+
+    def _some_counters(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Count]:
+        try:
+            live = self._pending.snapshot(asked)
+        except redis.RedisError:
+            stored = self._reads.item_counters(asked)
+            return {one: Count(stored.amounts.get(one, 0), 0, partial=True) for one in asked}
+        stored = self._reads.item_counters(asked, [one.generation for one in live])
+        waiting = dict.fromkeys(asked, 0)
+        for one in live:
+            if one.generation not in stored.applied:
+                for which, n in zip(asked, one.counts, strict=True):
+                    waiting[which] += n
+        return {which: Count(stored.amounts.get(which, 0), n) for which, n in waiting.items()}
+
     def stored_hit_count(self, label: str) -> int:
         """Hits of a label that are in SQL."""
         clean = labels.clean(label)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from pathhits.app import PathHits
-from pathhits.capture.buffer import Buffer, Seen
+from pathhits.capture.buffer import Buffer, Seen, Told
 from pathhits.capture.court import MemoryCourt
 from pathhits.capture.deadline import Deadline
 from pathhits.capture.recorder import Entry, Noted
+from pathhits.capture.tracking import Tracking
 from pathhits.capture.viewing import Viewing
 from pathhits.capture.visits import MemoryVisits
 from pathhits.core import labels
@@ -28,6 +30,7 @@ from pathhits.core.rules import subject, type_of
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
 from pathhits.errors import PathHitsError, SettingsError
+from pathhits.events import Event, Logged
 from pathhits.hits import (
     ASKED,
     DROPS,
@@ -105,6 +108,7 @@ class MemorySink:
         self.deltas: Counter[Delta] = Counter()
         self.seen: dict[Sketch, set[int]] = {}
         self.court = MemoryCourt()
+        self.events: list[Event] = []
         self.visits = MemoryVisits(visit_timeout)
         self.settle = settle
         #: Gives the present moment (unix seconds).
@@ -120,6 +124,11 @@ class MemorySink:
         for sketch, members in batch.visitors.items():
             self.seen.setdefault(sketch, set()).update(members)
         reasons = tuple(map(self._judge, batch.views))
+        for track in batch.tracks:
+            if self.court.admits(track):
+                for delta, amount in track.deltas:
+                    self.deltas[delta] += amount
+                self.events.append(Logged.parse(json.loads(track.event)).event())
         for stay in batch.stays:
             self.deltas.update(self.visits.attend(stay, lambda mark: self._counts(mark, reasons)))
         return Added("added", MEMORY, (), reasons)
@@ -138,6 +147,8 @@ class MemorySink:
             self.deltas[Delta(hour, REFUSALS, f"{type_of(view.item)}:{reason}")] += 1
             return reason
         self.deltas[Delta(hour, VIEWS, view.subject)] += 1
+        if view.event:
+            self.events.append(Logged.parse(json.loads(view.event)).event())
         if view.visitor is not None:
             self.seen.setdefault(Sketch(hour // 24, ITEM_MARK + view.subject), set()).add(view.visitor)
         return reason
@@ -147,6 +158,7 @@ class MemorySink:
         self.deltas.clear()
         self.seen.clear()
         self.court.clear()
+        self.events.clear()
         self.visits.clear()
 
     def sums(self, counter: str) -> Counter[str]:
@@ -285,6 +297,14 @@ class Counted:
         """Views of an item: hits on its route, and `PathHits.track_view`, that its rules let pass."""
         return self._settled().sums(VIEWS)[subject(item_type, item_id)]
 
+    def counter(self, item_type: str, item_id: object, name: str) -> int:
+        """What events (`PathHits.track`) added to a counter of an item: ``counted.counter("movie", 7, "likes")``."""
+        return self._settled().sums(name)[subject(item_type, item_id)]
+
+    def events(self, name: str | None = None) -> list[Event]:
+        """The events of this name, or all, views among them, in the order in which they were counted."""
+        return [event for event in self._settled().events if name in (None, event.name)]
+
     def refusals(self) -> dict[str, int]:
         """Views that the rules refused, by ``type:reason``."""
         return dict(self._settled().sums(REFUSALS))
@@ -317,6 +337,7 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
     sink.now = lambda: clock.now.timestamp()
     recorder = hits.recorder
     buffer = _StampedBuffer(hits, sink, clock)
+    viewing = _StampedViewing(hits, buffer, sink.court, clock)
     pending = cast(PendingStore, sink)
     stored = _NothingStored(sink)
     stats = Stats(pending, stored, hits.settings.redis_url)
@@ -328,7 +349,8 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
         "stats": stats,
         "item_reads": ItemReads(sink, stored, lambda: "", hits.settings, lambda: clock.now.timestamp()),
         "court": sink.court,
-        "viewing": _StampedViewing(hits, buffer, sink.court, clock),
+        "viewing": viewing,
+        "tracking": Tracking(hits.event_types, buffer, viewing, hits.guard, hits.settings.bots == "drop"),
         "_last_counts": OrderedDict(),
         "_last_items": Remembered(inf, 100),
         "_last_hot": Remembered(inf, 100),
@@ -398,6 +420,9 @@ class _StampedBuffer(Buffer):
 
     def see(self, seen: Seen) -> None:
         super().see(_at(seen, self._clock))
+
+    def tell(self, told: Told) -> None:
+        super().tell(told._replace(entry=told.entry._replace(moment=self._clock.now.timestamp())))
 
 
 class _StampedViewing(Viewing):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
 from pathhits.core.rules import Refusal, subject, type_of
-from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, Delta, Sketch, Stay, Step, View
+from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, Delta, Sketch, Stay, Step, Track, View
 
 #: UTC days for which the distinct labels are remembered: today, and yesterday for what comes late.
 DAYS_REMEMBERED = 2
 #: Deltas that one view, and the stay of one visitor, cost Redis about as much as.
 VIEW_COST = 3
 STAY_COST = 3
+#: Deltas that an event of the app costs, and characters of it that cost one more.
+TRACK_COST = 3
+TRACK_LENGTH = 500
 #: Steps of one visitor that one batch takes.
 STEPS_A_STAY = 50
 
@@ -46,6 +50,11 @@ class _Waiting(NamedTuple):
 _moment = attrgetter("step.moment")
 
 
+def cost_of(tracks: Iterable[Track]) -> int:
+    """Deltas that events of the app cost Redis about as much as."""
+    return sum(TRACK_COST + len(track.event) // TRACK_LENGTH for track in tracks)
+
+
 class Accumulator:
     """Deltas and visitors that no batch holds yet. Not thread-safe: its owner holds a lock."""
 
@@ -59,6 +68,7 @@ class Accumulator:
         self._labels: dict[int, set[str]] = {}
         self._items: dict[int, set[str]] = {}
         self._views: deque[View] = deque()
+        self._tracks: deque[Track] = deque()
         self._stays: dict[Whose, list[_Waiting]] = {}
         self._steps = 0
         #: Visitors that were not noted because too many waited.
@@ -67,7 +77,7 @@ class Accumulator:
         self.steps_shed = 0
 
     def __bool__(self) -> bool:
-        return bool(self._deltas or self._visitors or self._requests or self._views or self._stays)
+        return bool(self._deltas or self._visitors or self._requests or self._views or self._stays or self._tracks)
 
     def request(self, hour: int, amount: int = 1) -> None:
         """Count requests seen, whatever becomes of them."""
@@ -157,6 +167,26 @@ class Accumulator:
     def take_views(self, size: int) -> tuple[View, ...]:
         """Remove and return at most ``size`` views to be judged, the longest waiting first."""
         return tuple(self._views.popleft() for _ in range(min(size, len(self._views))))
+
+    def track(self, track: Track) -> None:
+        """Take an event that the app told of; how many wait is its owner's to bound."""
+        self._tracks.append(track)
+
+    @property
+    def tracks(self) -> int:
+        """How many events that the app told of wait."""
+        return len(self._tracks)
+
+    def take_tracks(self, room: int) -> tuple[Track, ...]:
+        """Remove and return events that the app told of, at least one, that fit into ``room`` deltas."""
+        return tuple(self._tracks_for(room))
+
+    def _tracks_for(self, room: int) -> Iterator[Track]:
+        left = room
+        while self._tracks and (left > 0 or left == room):
+            track = self._tracks.popleft()
+            left -= cost_of((track,))
+            yield track
 
     def admit_item(self, moment: float, item: str) -> str:
         """What a view of ``item`` counts under: `OTHER` of its type once the day has had its share of items."""

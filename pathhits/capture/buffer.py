@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 import redis
 
-from pathhits.capture.accumulator import STAY_COST, VIEW_COST, Accumulator, Whose
+from pathhits.capture.accumulator import STAY_COST, VIEW_COST, Accumulator, Whose, cost_of
 from pathhits.capture.detour import Aside, Detour
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
@@ -29,9 +29,9 @@ from pathhits.core.periods import hour_of
 from pathhits.core.referrers import host_of
 from pathhits.core.rules import Limits, Refusal, subject, type_of
 from pathhits.core.statuses import Reason
-from pathhits.core.visitors import previous_period, salt_period, secret_salt, visit_periods
+from pathhits.core.visitors import once_id, previous_period, salt_period, secret_salt, visit_periods
 from pathhits.events import USER_AGENT_BYTES, USER_LENGTH, Logged, kept, milliseconds, new_id, viewed
-from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, Step, View
+from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, Step, Track, View
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
 
@@ -81,6 +81,22 @@ class Seen(NamedTuple):
     verdict: str | None
 
 
+class Told(NamedTuple):
+    """An event that an app told of: whose it was, its item ("" for none), and what it adds to that item's counters.
+
+    ``properties`` are JSON or ""; with a ``key`` it happens once a day.
+    """
+
+    entry: Entry
+    name: str
+    item: str
+    amounts: tuple[tuple[str, int], ...]
+    properties: str
+    user_id: str | None
+    key: str | None
+    refusal: str = ""
+
+
 class Buffer:
     """Holds what one process counted until Redis has it, within bounds, across forks and failures."""
 
@@ -114,6 +130,7 @@ class Buffer:
         self._sequence = 0
         self._entries: deque[Noted] = deque()
         self._seen: deque[Seen] = deque()
+        self._told: deque[Told] = deque()
         self._accumulator = Accumulator(self._settings.max_labels, self._settings.buffer_size)
         self._in_flight: Batch | None = None
         self._first_run_id = ""
@@ -160,6 +177,17 @@ class Buffer:
             self._guard.failed("views were shed", f"{len(self._seen)} wait already")
         else:
             self._seen.append(seen)
+        if self._thread is None:
+            self._start()
+
+    def tell(self, told: Told) -> None:
+        """Take an event that an app told of; when too many wait, it is shed and that is said in the log."""
+        if self._pid != getpid():
+            self.after_fork()
+        if len(self._told) + self._accumulator.tracks >= self._most:
+            self._guard.failed("events were shed", f"{self._most} wait already")
+        else:
+            self._told.append(told)
         if self._thread is None:
             self._start()
 
@@ -288,7 +316,7 @@ class Buffer:
     def waiting(self) -> int:
         """How many requests wait to be folded or sent; 0 when Redis has everything."""
         held = self._accumulator or self._in_flight is not None or self._detour.is_busy
-        return len(self._entries) + len(self._seen) + (1 if held else 0)
+        return len(self._entries) + len(self._seen) + len(self._told) + (1 if held else 0)
 
     def _pass(self, *, force: bool = False, deadline: float | None = None) -> bool:
         """Fold what came in and send what is due; True when nothing of it is left. Never raises. The lock is held."""
@@ -345,7 +373,7 @@ class Buffer:
             self._fold_one(entry, salt, shown, keys)
             if number % FOLD_SLICE == 0:
                 time.sleep(0)
-        return self._fold_seen(ask=ask_for_salts)
+        return self._fold_seen(ask=ask_for_salts) and self._fold_told(ask=ask_for_salts)
 
     def _strip(self) -> None:
         """Keep of what has to wait only what counting needs: no cookies, nothing else that a request brought along."""
@@ -376,6 +404,34 @@ class Buffer:
             self._seen.popleft()
         return True
 
+    def _fold_told(self, *, ask: bool) -> bool:
+        """Take over the events that the app told of; False when some have to wait for their salts."""
+        for _ in range(len(self._told)):
+            told = self._told[0]
+            try:
+                self._fold_one_told(told, ask)
+            except LookupError:
+                return False
+            except redis.RedisError:
+                raise
+            except Exception as error:
+                self._guard.failed("internal", error)
+            self._told.popleft()
+        return True
+
+    def _fold_one_told(self, told: Told, ask: bool) -> None:
+        entry = told.entry
+        if told.refusal:
+            self._accumulator.refuse(entry.moment, told.item or told.name.partition(".")[0], told.refusal)
+            return
+        viewers, visitor = self.viewer(entry, told.user_id, ask=ask)
+        keys = () if told.key is None else (*self._salts_of(entry.moment, ask), *self._detour.salts)
+        once = tuple(once_id(f"{told.name}\n{told.item}\n{told.key}", key) for key in keys)
+        item = told.item and self._accumulator.admit_item(entry.moment, told.item)
+        view = View(entry.moment, item, viewers, visitor, ())
+        event = self._logged(told.name, view, entry, told.user_id, told.properties)
+        self._accumulator.track(Track(entry.moment, told.name, item, told.amounts, event.text(), once))
+
     def _shown(self, entry: Entry, ask: bool) -> View | None:
         """The view that this entry may be; None when its route shows no item."""
         if not self._items or entry.reason:
@@ -395,21 +451,26 @@ class Buffer:
 
     def _with_event(self, view: View, entry: Entry, user_id: str | None) -> View:
         """The view, under the item it counts for, with the event that is logged when it counts."""
-        item, moment = self._accumulator.admit_item(view.moment, view.item), milliseconds(view.moment)
+        shown = view._replace(item=self._accumulator.admit_item(view.moment, view.item))
+        event = self._logged(viewed(type_of(shown.item)), shown, entry, user_id)
+        return view._replace(event=event.text(), counts_as=shown.item)
+
+    def _logged(self, name: str, view: View, entry: Entry, user_id: str | None, properties: str = "") -> Logged:
+        """What the event log is told of an event that happened to the item of ``view``."""
+        moment = milliseconds(view.moment)
         # Of one who opted out, nothing but that it was: what the app itself said of a viewer is not such a client's.
         told = not entry.anonymous or entry.referrer is None
-        event = Logged(
+        return Logged(
             id=new_id(moment),
-            name=viewed(type_of(item)),
-            item=item,
+            name=name,
+            item=view.item,
             visitor=view.visitor or 0,
             user_id=self._logged_user(view, user_id) if told and user_id is not None else "",
             user_agent=kept(entry.user_agent or "", USER_AGENT_BYTES) if told else "",
             referrer=host_of(entry.referrer or "") if told else "",
-            properties="",
+            properties=properties,
             moment=moment,
         )
-        return view._replace(event=event.text(), counts_as=item)
 
     def _logged_user(self, view: View, user_id: str) -> str:
         """What the event log is told of a user: the keyed id, unless the app wants it plain."""
@@ -530,8 +591,10 @@ class Buffer:
             for view in batch.views:
                 self._accumulator.refuse(view.moment, view.item, Refusal.UNCERTAIN)
                 _say(view.item, Refusal.UNCERTAIN)
-            if batch.events:
-                self._guard.failed("events may have been lost", f"{len(batch.events)}")
+            for track in batch.tracks:
+                self._accumulator.refuse(track.moment, track.kind, Refusal.UNCERTAIN)
+            if batch.events or batch.tracks:
+                self._guard.failed("events may have been lost", f"{len(batch.events) + len(batch.tracks)}")
         elif added.rejected:
             fields = {field for field, _ in added.rejected}
             self._reclassify(batch, {d for d in batch.deltas if d.field() in fields}, Reason.REJECTED)
@@ -564,8 +627,10 @@ class Buffer:
         room = BATCH_SIZE - VIEW_COST * len(views)
         stays, judged = self._accumulator.take_stays(room, len(views))
         room -= STAY_COST * len(stays) + VIEW_COST * len(judged)
-        deltas, visitors = self._accumulator.take(room)
-        return Batch(self._client, self._sequence, secrets.token_hex(8), deltas, visitors, views + judged, (), stays)
+        tracks = self._accumulator.take_tracks(room)
+        deltas, visitors = self._accumulator.take(max(room - cost_of(tracks), 0))
+        identity = secrets.token_hex(8)
+        return Batch(self._client, self._sequence, identity, deltas, visitors, views + judged, (), stays, tracks)
 
 
 def _say(item: str, refusal: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from pathhits.core.rules import Limits, Refusal
-from pathhits.hits import View
+from pathhits.hits import Track, View
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -29,6 +29,7 @@ class MemoryCourt:
         self._days: dict[tuple[str, int], int] = {}
         self._viewed: dict[tuple[str, str, int], bool] = {}
         self._granted: set[str] = set()
+        self._once: set[str] = set()
 
     def judge(self, view: View) -> str:
         """Decide on a view and record it: "" when it counts, else the reason."""
@@ -46,6 +47,16 @@ class MemoryCourt:
         """Whether the view of this grant was let pass."""
         with self._lock:
             return grant in self._granted
+
+    def admits(self, track: Track) -> bool:
+        """Whether an event happens: it has no key, or one that is new here; it is remembered."""
+        with self._lock:
+            if not self._once.isdisjoint(track.once):
+                return False
+            if self._most and len(self._once) >= self._most:
+                self._once.clear()
+            self._once.update(track.once[:1])
+            return True
 
     def live_keys(self) -> dict[str, int]:
         """What is remembered, by kind; here nothing expires by itself."""

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from itertools import starmap
+from itertools import chain, starmap
 from typing import Protocol
 
 from pathhits.capture.accumulator import Accumulator
@@ -112,9 +112,13 @@ class Detour:
         accumulator.forgo_stays()
         views = [(view, self._court.judge(view)) for view in accumulator.take_views(BATCH_SIZE)]
         events = tuple(view.event for view, refusal in views if view.event and not refusal)
+        tracks = [track for track in accumulator.take_tracks(BATCH_SIZE) if self._court.admits(track)]
+        events += tuple(track.event for track in tracks)
         deltas, _ = accumulator.take(BATCH_SIZE)
         counted = Counter(deltas)
         counted.update(starmap(_counted, views))
+        for delta, amount in chain.from_iterable(track.deltas for track in tracks):
+            counted[delta] += amount
         return Batch("", 0, secrets.token_hex(8), counted, {}, events=events)
 
 

@@ -55,7 +55,7 @@ class Viewing:
         self, item_type: str, item_id: object, ip: str | None, user_agent: str | None, user_id: object | None
     ) -> Verdict:
         """Judge and count one view; one round trip to Redis, `Refusal.UNAVAILABLE` when it takes too long."""
-        entry = self._person(ip, user_agent)
+        entry = self.person(ip, user_agent)
         seen = Seen(
             entry,
             subject(check_type(item_type), item_id),
@@ -86,8 +86,8 @@ class Viewing:
             self._guard.failed("a view could not be judged in time", error)
             return None
 
-    def _person(self, ip: str | None, user_agent: str | None) -> Entry:
-        """Whose view it is: the one given, else the one of the request in progress, else nobody's."""
+    def person(self, ip: str | None, user_agent: str | None) -> Entry:
+        """Whose view, or event, it is: the one given, else the one of the request in progress, else nobody's."""
         if ip is not None or user_agent is not None:
             return self._reader.person(None)._replace(peer=ip or "", user_agent=user_agent, anonymous=ip is None)
         exchange = current.get()

@@ -33,6 +33,11 @@ def visitor_id(address: str, user_agent: str, salt: bytes) -> int:
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 
+def once_id(key: str, salt: bytes) -> str:
+    """What is remembered of the key of an event, which may name a user: 32 hexadecimal digits, keyed."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, key=salt, person=b"once").hexdigest()
+
+
 def has_cookie(cookies: str, name: str) -> bool:
     """Whether a Cookie header names a cookie ``name``; never for an empty name."""
     if not name or name not in cookies:

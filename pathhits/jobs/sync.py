@@ -15,10 +15,23 @@ from typing import Any, NamedTuple, cast
 import redis
 
 from pathhits.core import labels
+from pathhits.core.eventtypes import COUNTER_LENGTH
 from pathhits.core.rules import type_of
 from pathhits.errors import PathHitsError, StoreUnavailable
 from pathhits.events import Logged
-from pathhits.hits import CORRECTED, DROPS, HITS, ITEM_TIMES, REFUSALS, REQUESTS, SITE, VIEWS, Delta, Sketch
+from pathhits.hits import (
+    CORRECTED,
+    DROPS,
+    HITS,
+    ITEM_TIMES,
+    OWN_COUNTERS,
+    REFUSALS,
+    REQUESTS,
+    SITE,
+    VIEWS,
+    Delta,
+    Sketch,
+)
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.ledger import Applied, Contents, Ledger, Letter
@@ -101,7 +114,7 @@ def sort_out(generation: str, fields: Mapping[bytes, bytes], entries: Iterable[b
     for field, amount in fields.items():
         try:
             delta = Delta.parse(field)
-            _sort_in(contents, *delta, _number(amount, signed=delta.counter in CORRECTED))
+            _sort_in(contents, *delta, _number(amount, signed=_is_signed(delta.counter)))
         except ValueError as error:
             contents.letters.append(Letter(_shown(field), _shown(amount), str(error)))
     for entry in entries:
@@ -191,6 +204,10 @@ def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: 
         return
     elif counter in CORRECTED and not subject:
         name = counter
+    elif counter not in OWN_COUNTERS and len(counter) <= COUNTER_LENGTH and ":" in subject:
+        _check_item(subject)
+        contents.counters.setdefault(subject, {})[counter, hour] = amount
+        return
     elif counter == REFUSALS and subject.replace(":", "_").isidentifier():
         name = f"{REFUSALS}:{subject}"
     elif counter == DROPS and subject.isidentifier():
@@ -201,6 +218,10 @@ def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: 
         raise ValueError("not a counter this version knows")
     total = contents.site.get((name, hour), 0) + amount
     contents.site[name, hour] = total if total < COUNTER_MAX else COUNTER_MAX
+
+
+def _is_signed(counter: str) -> bool:
+    return counter in CORRECTED or counter not in OWN_COUNTERS
 
 
 def _number(amount: bytes, *, signed: bool = False) -> int:

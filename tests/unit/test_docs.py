@@ -167,6 +167,7 @@ CHECKS = {
             assert (stats.views, stats.recent_views, stats.days[-1].views, stats.partial) == (1, 1, 1, False)
             assert hits.hot_items("product") == []
     """,
+    "reading_events": 'assert hits.event_types["product.shared"].counter == "shares"',
     "reading_visits": "assert found.average_duration is None",
     "host_tables": """
         from pathhits.testing import counting
@@ -367,6 +368,7 @@ TTLS = {
     "rule:daily": "48 hours",
     "rule:viewed": "48 hours",
     "rule:granted": "48 hours",
+    "rule:once": "24 hours",
 }
 #: How the page writes the changing part of a key.
 PLACES = {

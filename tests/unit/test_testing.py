@@ -384,3 +384,18 @@ def test_visits_are_counted_in_memory_on_the_frozen_clock() -> None:
         assert hits.active_visitors() == 1
         counted.clock.advance(timedelta(minutes=6))
         assert hits.active_visitors() == 0
+
+
+def test_events_are_counted_in_memory(app: Flask) -> None:
+    hits: PathHits = app.extensions["pathhits"]
+    with counting(hits, at=datetime(2026, 11, 20, 12, tzinfo=UTC)) as counted:
+        for _ in range(2):
+            hits.track("movie.liked", 7, key="once")
+        hits.track("movie.downloaded", 7, value=3, properties={"size": 5})
+        assert (counted.counter("movie", 7, "likes"), counted.counter("movie", 7, "downloads")) == (1, 3)
+        assert hits.counter("movie", 7, "downloads") == 3
+        (event,) = counted.events("movie.downloaded")
+        assert (event.item_type, event.item_id, event.properties) == ("movie", "7", {"size": 5, "value": 3})
+        assert event.moment == counted.clock.now
+        counted.clear()
+        assert counted.events() == []

@@ -14,6 +14,8 @@ from pathhits.hits import Sketch
 CLIENT_TTL = 7 * 86_400
 #: Seconds the visitors of a path and day are kept after the last of them.
 SKETCH_TTL = 72 * 3_600
+#: Seconds for which an event with a key is not taken again.
+ONCE_TTL = 86_400
 #: Seconds a visitor's visits are kept after `Settings.visit_timeout`, for hits that come late.
 VISIT_KEPT = 3_600
 #: Seconds for which a visitor is active after a hit.
@@ -70,7 +72,7 @@ class Keys:
 
         ``cooldown:<viewer>:<item>``, string: second of the last view. ``session:<viewer>:<item>``, hash: ``start``
         and ``views``. ``daily:<viewer>:<day>``, string: views of the day. ``viewed:<viewer>:<item>:<day>`` and
-        ``granted:<view>``, string: that it was.
+        ``granted:<view>``, string: that it was. ``once:<hash>``, string, `ONCE_TTL`: that an event with this key was.
         """
         return f"{{{self.namespace}}}:rule:{name}"
 

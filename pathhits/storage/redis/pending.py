@@ -11,8 +11,17 @@ from typing import Any, Literal, cast
 
 import redis
 
-from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, Stay, View
-from pathhits.storage.redis.keys import ACTIVE, CLIENT_TTL, PROBE_TTL, SKETCH_TTL, SYNC_LOCK_TTL, VISIT_KEPT, Keys
+from pathhits.hits import REFUSALS, VIEWS, Batch, Delta, Sketch, Stay, Track, View
+from pathhits.storage.redis.keys import (
+    ACTIVE,
+    CLIENT_TTL,
+    ONCE_TTL,
+    PROBE_TTL,
+    SKETCH_TTL,
+    SYNC_LOCK_TTL,
+    VISIT_KEPT,
+    Keys,
+)
 from pathhits.storage.redis.rules import arguments
 from pathhits.storage.redis.scripts import script
 
@@ -107,7 +116,7 @@ class PendingStore:
         args: list[Any] = [batch.sequence, first_run_id, batch.generation, int(time.time())]
         args += [self._generation_fields, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS]
         args += [self.keys.generation(""), self.keys.rule(), self._generation_events, self.keys.visit()]
-        args += [self._visit_timeout * 1000, self._visit_timeout + VISIT_KEPT, ACTIVE]
+        args += [self._visit_timeout * 1000, self._visit_timeout + VISIT_KEPT, ACTIVE, ONCE_TTL]
         args.append(len(batch.deltas))
         for delta, amount in batch.deltas.items():
             args += (delta.hour, delta.field(), amount)
@@ -117,6 +126,9 @@ class PendingStore:
         args.append(len(batch.views))
         for view in batch.views:
             args += (*_counters(view), *arguments(view))
+        args.append(len(batch.tracks))
+        for track in batch.tracks:
+            args += _track_arguments(track)
         args += (len(batch.events), *batch.events)
         args.append(len(batch.stays))
         for stay in batch.stays:
@@ -257,6 +269,17 @@ def _counters(view: View) -> tuple[Any, ...]:
     hour = int(view.moment // 3_600)
     counted, refused = Delta(hour, VIEWS, view.subject), Delta(hour, REFUSALS, f"{view.item.partition(':')[0]}:")
     return hour, counted.field(), refused.field(), view.event
+
+
+def _track_arguments(track: Track) -> Iterator[Any]:
+    yield int(track.moment // 3_600)
+    yield track.event
+    yield len(track.once)
+    yield from track.once
+    yield len(track.amounts)
+    for delta, amount in track.deltas:
+        yield delta.field()
+        yield amount
 
 
 def _stay_arguments(stay: Stay) -> Iterator[Any]:

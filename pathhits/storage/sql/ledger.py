@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -91,6 +92,9 @@ _SEEN = Upsert(
 _TIMES = ("visits", "seconds", "timed_views")
 _ITEM_TIMES = Upsert(tables.items, ("item_key",), fixed=("item", "item_type", "created_at", "updated_at"), add=_TIMES)
 _ITEM_DAY_TIMES = Upsert(tables.item_days, ("item_id", "day"), add=_TIMES)
+_COUNTERS = Upsert(tables.item_counters, ("item_id", "counter"), add=("total",))
+_COUNTER_HOURS = Upsert(tables.item_counter_hours, ("item_id", "counter", "hour"), add=("amount",))
+_COUNTER_DAYS = Upsert(tables.item_counter_days, ("item_id", "counter", "day"), add=("amount",))
 _SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
 _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 
@@ -110,7 +114,7 @@ class Letter(NamedTuple):
 class Contents:
     """What one generation holds, sorted out: hits by label, views by item, sums, events, and what makes no sense.
 
-    ``times`` are the `ITEM_TIMES` of items by counter and hour.
+    ``times`` are the `ITEM_TIMES` of items by counter and hour, ``counters`` what events added to them, likewise.
     """
 
     generation: str
@@ -120,9 +124,11 @@ class Contents:
     letters: list[Letter] = field(default_factory=list)
     events: list[Logged] = field(default_factory=list)
     times: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
+    counters: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return any((self.paths, self.items, self.site, self.letters, self.events, self.times))
+        held = (self.paths, self.items, self.site, self.letters, self.events, self.times, self.counters)
+        return any(held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +241,8 @@ class _Writer:
 
     def write(self, connection: Connection) -> None:
         self._guarded(connection, _keyed(self._contents.paths), self._write_paths, self._path_letters)
-        items = self._contents.items.keys() | self._contents.times.keys() | self._by_item.keys() - {""}
+        of_items = (self._contents.items, self._contents.times, self._contents.counters, self._by_item)
+        items = set[str]().union(*of_items) - {""}
         self._guarded(connection, _keyed(items), self._write_items, self._item_letters)
         self._guarded(connection, self._by_item.get("", ()), self._write_others, _event_letters)
         site = sorted(self._site().items())
@@ -304,7 +311,24 @@ class _Writer:
         upsert(connection, _ITEMS.days, sorted(days))
         upsert(connection, _SEEN, [row for key, item in keyed for row in self._seen(key, item, ids[key], found)])
         self._write_times(connection, ids, [row for row in keyed if row[1] in self._contents.times])
+        self._write_counters(connection, ids, [row for row in keyed if row[1] in self._contents.counters])
         self._note(found)
+
+    def _write_counters(
+        self, connection: Connection, ids: Mapping[bytes, int], keyed: Sequence[tuple[bytes, str]]
+    ) -> None:
+        """What events added to the counters of items; a sum of 0 is written too: it says that there were some."""
+        totals, days = dict[tuple[int, str], int](), dict[tuple[int, str, int], int]()
+        hours: list[tuple[int, str, int, int]] = []
+        for key, item in keyed:
+            for (counter, hour), n in self._contents.counters[item].items():
+                of_item, of_day = (ids[key], counter), (ids[key], counter, hour // 24)
+                totals[of_item] = totals.get(of_item, 0) + n
+                days[of_day] = days.get(of_day, 0) + n
+                hours.append((ids[key], counter, hour, n))
+        upsert(connection, _COUNTERS, sorted((*which, n) for which, n in totals.items()))
+        upsert(connection, _COUNTER_HOURS, sorted(hours))
+        upsert(connection, _COUNTER_DAYS, sorted((*which, n) for which, n in days.items()))
 
     def _write_times(
         self, connection: Connection, ids: Mapping[bytes, int], keyed: Sequence[tuple[bytes, str]]
@@ -370,7 +394,8 @@ class _Writer:
             site = (f"{VIEWS}:{type_of(item)}", hour)
             self._refused_views[site] = self._refused_views.get(site, 0) + n
             yield Letter(f"{hour}:{VIEWS}:{item}", str(n), error)
-        for (counter, hour), n in self._contents.times.get(item, {}).items():
+        sums = (self._contents.times.get(item, {}), self._contents.counters.get(item, {}))
+        for (counter, hour), n in chain.from_iterable(one.items() for one in sums):
             yield Letter(f"{hour}:{counter}:{item}", str(n), error)
         for event in self._by_item.get(item, ()):
             yield from _event_letters(event, error)

@@ -91,6 +91,20 @@ class Reads:
         found = {keys[bytes(key)]: n for key, n in stored.amounts.items()}
         return Stored(dict.fromkeys(wanted, 0) | found, stored.applied)
 
+    def item_counters(self, wanted: Sequence[tuple[str, str]], generations: Sequence[str] = ()) -> Stored:
+        """What events added to counters of items, by counter and item; what nothing was added to is not there."""
+        keys = {labels.key(item): item for _, item in wanted}
+        c, key = tables.item_counters.c, ITEMS.key
+        query = select(literal("", String()), key, c.counter, c.total)
+        query = query.join_from(tables.item_counters, tables.items, tables.items.c.id == c.item_id)
+        query = query.where(key.in_(list(keys)), c.counter.in_(sorted({counter for counter, _ in wanted})))
+        none = literal(b"", LargeBinary()), literal("", String()), literal(0, c.total.type)
+        g = tables.ledger.c.generation
+        parts = [query, *([select(g, *none).where(g.in_(generations))] if generations else [])]
+        rows = self._rows(union_all(*parts))
+        amounts = {(row[2], keys[bytes(row[1])]): int(row[3]) for row in rows if not row[0]}
+        return Stored(amounts, frozenset(row[0] for row in rows if row[0]))
+
     def by_reason(self, counter: str, window: Window, generations: Sequence[str] = ()) -> Stored:
         """Drops by reason, or refusals by type and reason, of the whole site."""
         c = tables.site_hours.c
@@ -196,6 +210,9 @@ class Reads:
         for name in ("visits", "seconds", "timed_views"):
             parts[f"item_{name}"] = select(func.sum(tables.items.c[name]))
             parts[f"item_day_{name}"] = select(func.sum(tables.item_days.c[name]))
+        parts["counters"] = select(func.sum(tables.item_counters.c.total))
+        parts["counter_hours"] = select(func.sum(tables.item_counter_hours.c.amount))
+        parts["counter_days"] = select(func.sum(tables.item_counter_days.c.amount))
         if first_day is not None:
             parts |= log_sums(first_day)
         row = self._rows(select(*(part.scalar_subquery().label(name) for name, part in parts.items())))[0]

@@ -8,9 +8,11 @@
 --       6 TTL of client (s)   7 TTL of sketches (s)   8 members at which a sketch stops being an exact set
 --       9 prefix of generation keys   10 prefix of rule keys   11 events at which a generation is full
 --       12 prefix of visit keys   13 timeout of a visit (ms)   14 TTL of visits (s)   15 seconds a visitor is active
+--       16 seconds for which the key of an event is remembered
 --       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member; then v, v times a
 --       view: hour, counter field, refusal field without its reason, event ("" for none), and the rest as judge
---       (rules.lua) takes it; then e, e times an event (a JSON object); then s, s times a stay as visits.lua takes it
+--       (rules.lua) takes it; then t, t times an event of the app: hour, event, o, o times a hash of its key, k,
+--       k times field, amount; then e, e times an event (a JSON object); then s, s times a stay as visits.lua takes it
 -- Returns {status, run_id, {field, error, ...}, {reason, ...}}: status is "added", "duplicate" (was there already) or
 --       "uncertain" (another server than at the first try: applied and rolled back, or never applied; nothing was
 --       changed); the reasons are those of the views, "" for one that counts, and only of a batch that was added.
@@ -28,7 +30,8 @@ local prefix = ARGV[9]
 local rules = ARGV[10]
 local full_events = tonumber(ARGV[11])
 local visits, visit_timeout, visit_ttl, active_for = ARGV[12], tonumber(ARGV[13]), ARGV[14], tonumber(ARGV[15])
-local at = 16
+local once_ttl = ARGV[16]
+local at = 17
 
 local function server_run_id()
   local info = redis.pcall('INFO', 'server')
@@ -131,6 +134,20 @@ for number = 1, tonumber(ARGV[at]) do
     reasons[number] = ''
     if event ~= '' then events[#events + 1] = event end
   end
+end
+
+at = at + 1
+for _ = 1, tonumber(ARGV[at]) do
+  local hour, event, size = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  local hashes = {}
+  for i = 1, size do hashes[i] = ARGV[at + 3 + i] end
+  at = at + 4 + size
+  local amounts = tonumber(ARGV[at])
+  if not is_known(rules, hashes, once_ttl) then
+    for i = at + 1, at + 2 * amounts, 2 do count(hour, ARGV[i], ARGV[i + 1]) end
+    events[#events + 1] = event
+  end
+  at = at + 2 * amounts
 end
 
 at = at + 1

@@ -6,7 +6,7 @@
 -- Returns read_view: the view and the index of its last argument; judge: nil when it counts, else the reason.
 -- Layout: <prefix>cooldown:<viewer>:<item> string, <prefix>session:<viewer>:<item> hash of start and views,
 --       <prefix>daily:<viewer>:<day> string, <prefix>viewed:<viewer>:<item>:<day> string, <prefix>granted:<grant>
---       string. A viewer is looked up under all ids (this salt period's and the last one's), recorded under the first.
+--       string, <prefix>once:<hash> string. A viewer is looked up under all ids (this salt period's and the last one's), recorded under the first.
 
 local TWO_DAYS = 172800
 -- What is remembered is kept so much longer (s) than its rule says: a view may be judged that late, after one that
@@ -82,4 +82,13 @@ local function judge(prefix, view)
   end
   if view.grant ~= '' then redis.call('SET', granted, 1, 'EX', TWO_DAYS) end
   return nil
+end
+
+-- Whether an event has happened under one of these hashes of its key; from now on it has, for ttl (s).
+local function is_known(prefix, hashes, ttl)
+  for _, hash in ipairs(hashes) do
+    if redis.call('EXISTS', prefix .. 'once:' .. hash) == 1 then return true end
+  end
+  if hashes[1] then redis.call('SET', prefix .. 'once:' .. hashes[1], 1, 'EX', ttl) end
+  return false
 end

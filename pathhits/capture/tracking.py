@@ -1,0 +1,68 @@
+"""The explicit way to log an event: checked at once, on the app's time; counted by the buffer, as everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pathhits.capture.buffer import Buffer, Told
+from pathhits.capture.guard import Guard
+from pathhits.capture.viewing import Viewing
+from pathhits.core.bots import is_bot
+from pathhits.core.eventtypes import RATED, SEARCH, EventType, EventTypes, properties_text
+from pathhits.core.rules import Refusal, Verdict, subject
+from pathhits.errors import EventError
+
+
+class Tracking:
+    """Takes events of the app; never asks Redis or SQL."""
+
+    def __init__(self, types: EventTypes, buffer: Buffer, viewing: Viewing, guard: Guard, drop_bots: bool) -> None:
+        self._types = types
+        self._buffer = buffer
+        self._viewing = viewing
+        self._guard = guard
+        self._drop_bots = drop_bots
+
+    def track(
+        self,
+        name: str,
+        item_id: object | None,
+        properties: Mapping[str, Any] | None,
+        value: int,
+        key: str | None,
+        ip: str | None,
+        user_agent: str | None,
+        user_id: object | None,
+    ) -> Verdict:
+        """Check and take one event; raises `EventError` for one that cannot be, and nothing else."""
+        kind = self._types[name]
+        amounts = kind.amounts(kind.check(value))
+        valued = name.endswith(f".{RATED}") or value != 1
+        text = properties_text(name, properties, value, valued=valued)
+        told_key = None if key is None else str(key)
+        try:
+            entry = self._viewing.person(ip, user_agent)
+            user = entry.user if user_id is None else str(user_id)
+            bot = self._drop_bots and user is None and entry.user_agent is not None and is_bot(entry.user_agent)
+            reason = Refusal.BOT if bot else ""
+            self._buffer.tell(
+                Told(entry, name, _item(kind, item_id), amounts, text, user, told_key, reason),
+            )
+            return Verdict(reason)
+        except EventError:
+            raise
+        except Exception as error:
+            self._guard.failed("internal", error)
+            return Verdict(Refusal.UNAVAILABLE)
+
+
+def _item(kind: EventType, item_id: object | None) -> str:
+    """The item it happens to, as ``type:id``, "" for none."""
+    if item_id is None:
+        if kind.needs_item:
+            raise EventError(f"track({kind.name!r}): give the id of the {kind.item_type} it happens to")
+        return ""
+    if kind.name == SEARCH:
+        raise EventError(f"track({kind.name!r}, {item_id!r}): a search happens to no item; put it into properties=")
+    return subject(kind.item_type, item_id)

@@ -11,7 +11,7 @@ from flask import Flask, Response
 from flask_migrate import Migrate
 from sqlalchemy.engine import make_url
 
-from demo_app import counts, formats, models, pages
+from demo_app import counts, formats, likes, models, pages
 from pathhits import PathHits, Rules
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -36,6 +36,7 @@ def create_app(hits: PathHits | None = None) -> Flask:
     formats.register(app)
     counts.register(app, hits)
     pages.register(app)
+    likes.register(app)
     app.jinja_env.globals["beacon"] = hits.settings.beacon
     app.after_request(partial(_seal, BEACON_POLICY if hits.settings.beacon else CONTENT_SECURITY_POLICY))
     hits.register_item("product", route="product_detail", id="slug", rules=Rules.antispam())

@@ -53,12 +53,19 @@ def register(app: Flask, hits: PathHits) -> None:
     app.context_processor(_for_this_page)
     app.add_template_global(views_of)
     app.add_template_global(hot_products)
+    app.add_template_global(counters_of)
 
 
 def views_of(products: Iterable[Product]) -> Mapping[str, Count]:
     """The views of each product by its slug, all read at once; a count is ``partial`` when it is not known."""
     hits: PathHits = current_app.extensions["pathhits"]
     return hits.view_counts("product", [product.slug for product in products])
+
+
+def counters_of(product: Product) -> Mapping[str, Count]:
+    """The likes and downloads of a product."""
+    hits: PathHits = current_app.extensions["pathhits"]
+    return hits.counters("product", [product.slug], ["likes", "downloads"])[product.slug]
 
 
 def hot_products(limit: int) -> Sequence[Product]:

@@ -205,3 +205,30 @@ def test_every_picture_and_link_of_a_page_leads_somewhere(visitor: FlaskClient) 
     for link in found:
         with visitor.get(link) as response:
             assert response.status_code == 200, link
+
+
+def test_a_like_counts_can_be_taken_back_and_is_only_taken_from_the_shop_itself(
+    visitor: FlaskClient, hits: PathHits
+) -> None:
+    page = "/products/stoneware-jug"
+    for origin in (None, "https://evil.example", "null"):
+        headers = {"Origin": origin} if origin else {}
+        assert visitor.post(f"{page}/like", headers=headers).status_code == 403
+    own = {"Origin": "http://localhost"}
+    assert visitor.post("/products/none/like", headers=own).status_code == 404
+    for likes, button in ((1, "Liked: take it back"), (0, "Like"), (1, "Liked: take it back")):
+        assert visitor.post(f"{page}/like", headers=own).status_code == 303
+        assert hits.flush(10)
+        shown = text(visitor, page)
+        assert f"{button} Data sheet" in shown
+        assert f"Likes {likes} " in shown
+    hits.sync()
+    assert hits.counter("product", "stoneware-jug", "likes").stored == 1
+
+
+def test_a_data_sheet_that_is_fetched_is_a_download(visitor: FlaskClient, hits: PathHits) -> None:
+    response = visitor.get("/products/stoneware-jug/sheet")
+    assert response.mimetype == "text/plain"
+    assert visitor.get("/products/none/sheet").status_code == 404
+    assert hits.flush(10)
+    assert "Data sheets fetched 1 " in text(visitor, "/products/stoneware-jug")

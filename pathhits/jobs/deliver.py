@@ -24,8 +24,8 @@ LOT = 20
 LEASE = 30_000
 #: Seconds after which outcomes are written down at the latest, when the next listener has returned.
 WRITE_EVERY = 0.5
-#: Seconds after which a run begins nothing more; the next one goes on.
-LONGEST_RUN = 300.0
+#: Seconds after which a run begins nothing more: the worker has syncs to do too, and the next run goes on.
+LONGEST_RUN = 20.0
 #: What a delivery dies of whose worker died in it each time.
 KILLED = "its worker died each time"
 #: What a delivery dies of whose event was pruned.

@@ -197,6 +197,15 @@ def test_a_generation_is_closed_at_so_many_events_and_its_events_are_settled_wit
         assert not list(client.scan_iter("*gen*"))
 
 
+def test_a_generation_is_closed_at_so_many_kilobytes_of_events(redis_url: str) -> None:
+    with connect(redis_url, timeout=10.0) as client:
+        store = PendingStore(client, Keys("log"), generation_events=20)
+        for number in range(1, 7):
+            large = json.dumps({"properties": "x" * 8_000})
+            store.add(Batch("c", number, f"g{number}", {}, {}, events=(large,)), "")
+        assert [len(store.events(generation)) for generation in store.live()] == [3, 3]
+
+
 def test_what_is_no_event_stands_aside_and_holds_up_nothing(redis_url: str, engine: Engine) -> None:
     good = view_event("product:1", 5, NOON)
     bad = [{"id": "00"}, 7, {**json.loads(good.text()), "item": "product:\x07"},

@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import func, select
 
 from pathhits import EventError, PathHits
 from pathhits.capture.detour import BATCH_SIZE
+from pathhits.cli import group
 from pathhits.core.eventtypes import PROPERTIES_SIZE
 from pathhits.hits import Batch, Track
 from pathhits.storage.redis.keys import ONCE_TTL
@@ -280,3 +282,17 @@ def test_more_events_than_one_batch_holds_all_arrive(small: PathHits) -> None:
     small.sync()
     assert sum(parts(small, "downloads", item)[0] for item in range(3)) == BATCH_SIZE // 5
     assert len(logged(small.engine)) == BATCH_SIZE // 5
+
+
+def test_a_tracked_event_reaches_a_listener_and_the_command_line(hits: PathHits) -> None:
+    heard: list[Any] = []
+    hits.on("movie.*", name="ear")(heard.append)
+    hits.sync()
+    hits.track("movie.rated", 7, value=4, properties={"a": 1}, **GUEST)
+    assert hits.flush(20.0)
+    hits.sync()
+    hits.deliver()
+    assert [(e.name, e.item_id, dict(e.properties)) for e in heard] == [("movie.rated", "7", {"a": 1, "value": 4})]
+    said = [CliRunner().invoke(group, ["item", "movie", "7", *form], obj=hits).output for form in (["--json"], [])]
+    assert json.loads(said[0])["counters"] == {"ratings": 1, "rating_sum": 4}
+    assert "rating sum" in said[1]

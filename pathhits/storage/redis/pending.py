@@ -27,7 +27,7 @@ from pathhits.storage.redis.scripts import script
 
 #: Fields at which a generation is closed, so that one SQL transaction stays short.
 GENERATION_FIELDS = 50_000
-#: Events at which it is closed as well.
+#: Events at which it is closed as well, or kilobytes of them.
 GENERATION_EVENTS = 20_000
 #: Seconds after which a generation that SQL has not taken in no longer makes a sync come early: something is wrong.
 OVERDUE = 5.0

@@ -6,7 +6,7 @@
 -- ARGV  1 sequence            2 run_id of the server the batch was first sent to, "" when never sent
 --       3 id for a generation that may have to be born    4 now (s)     5 fields at which a generation is full
 --       6 TTL of client (s)   7 TTL of sketches (s)   8 members at which a sketch stops being an exact set
---       9 prefix of generation keys   10 prefix of rule keys   11 events at which a generation is full
+--       9 prefix of generation keys   10 prefix of rule keys   11 events, or kB of them, that fill a generation
 --       12 prefix of visit keys   13 timeout of a visit (ms)   14 TTL of visits (s)   15 seconds a visitor is active
 --       16 seconds for which the key of an event is remembered
 --       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member; then v, v times a
@@ -153,8 +153,10 @@ end
 at = at + 1
 for i = 1, tonumber(ARGV[at]) do events[#events + 1] = ARGV[at + i] end
 if #events > 0 then
-  redis.call('RPUSH', generation .. ':events', '[' .. table.concat(events, ',') .. ']')
-  redis.call('HINCRBY', open, 'events', #events)
+  local text = '[' .. table.concat(events, ',') .. ']'
+  redis.call('RPUSH', generation .. ':events', text)
+  -- Kilobytes where there are more of them, so that no generation is too large for a transaction.
+  redis.call('HINCRBY', open, 'events', math.max(#events, math.ceil(#text / 1024)))
 end
 at = at + tonumber(ARGV[at])
 

@@ -3,8 +3,9 @@
     python -m benchmarks.event_log [--events 1000000] [--items 10000] [--rounds 9] [--only postgresql,sqlite,mariadb]
 
 Views of many items by many visitors over three days go through the ledger, 20,000 a generation, as a sync takes them.
-Before and after, rounds of 1,000 more are timed, each a generation of its own. Then all sums are compared with what
-plain Python makes of the same events. On PostgreSQL the plan of the look-up for visitors is printed as well.
+Before and after, rounds of 1,000 more are timed, each a generation of its own. Some of the views have a time. Then all
+sums are compared with what plain Python makes of the same events. On PostgreSQL the plan of the look-up for visitors
+is printed as well.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from itertools import count
+from typing import NamedTuple
 
 from sqlalchemy import Engine, func, select
 
 from pathhits.events import Logged, new_id, viewed
+from pathhits.hits import SECONDS, TIMED, VISITS
 from pathhits.storage.sql import migrate, tables
 from pathhits.storage.sql.dialects import look_up_statement, make_engine
 from pathhits.storage.sql.ledger import Contents, Ledger
@@ -40,6 +43,13 @@ VISITORS = 20
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 
 _generations = count()
+
+
+class Timed(NamedTuple):
+    """A view, and the seconds that its page was looked at; None when nothing followed it."""
+
+    event: Logged
+    seconds: int | None
 
 
 def main() -> None:
@@ -86,7 +96,7 @@ def migrated(url: str) -> Engine:
 def measure(name: str, engine: Engine, number: int, items: int, rounds: int) -> None:
     """Time rounds of 1,000 events before and after ``number`` of them, then compare."""
     rng = random.Random(1)
-    ledger, events = Ledger(engine), list[Logged]()
+    ledger, events = Ledger(engine), list[Timed]()
     step = DAYS * DAY // (number + 2 * rounds * MORE)
     before = [timed(ledger, some_views(rng, MORE, items, events, step)) for _ in range(rounds)]
     began = time.perf_counter()
@@ -103,24 +113,34 @@ def measure(name: str, engine: Engine, number: int, items: int, rounds: int) -> 
         explain(engine, events)
     wrong = list(differences(engine, events))
     assert not wrong, wrong[:5]
-    print(f"{name:11} views and visitors of {items:,} items equal a recount of {len(events):,} events", flush=True)
+    print(
+        f"{name:11} views, visitors, days and times of {items:,} items equal a recount of {len(events):,} events",
+        flush=True,
+    )
 
 
-def some_views(rng: random.Random, number: int, items: int, events: list[Logged], step: int) -> Contents:
+def some_views(rng: random.Random, number: int, items: int, events: list[Timed], step: int) -> Contents:
     """A generation of new views, ``step`` ms apart, which are added to ``events``; a visitor's hash holds for a day."""
-    new = []
+    new = list[Timed]()
     for place in range(len(events), len(events) + number):
         moment = FIRST + place * step
         day = moment // DAY
         item = f"product:{int(items * rng.random() ** 2)}"  # some are viewed more than others
         visitor = hash((day, rng.randrange(items * VISITORS))) or 1
-        new.append(Logged(new_id(moment), viewed("product"), item, visitor, "", AGENT, "shop.example", "", moment))
+        event = Logged(new_id(moment), viewed("product"), item, visitor, "", AGENT, "shop.example", "", moment)
+        new.append(Timed(event, rng.randrange(600) if rng.random() < 0.6 else None))
     events += new
     views: dict[str, dict[int, int]] = {}
-    for event in new:
+    times: dict[str, dict[tuple[str, int], int]] = {}
+    for event, seconds in new:
+        hour = event.moment // 3_600_000
         hours = views.setdefault(event.item, {})
-        hours[event.moment // 3_600_000] = hours.get(event.moment // 3_600_000, 0) + 1
-    return Contents(f"g{next(_generations)}", items=views, events=new)
+        hours[hour] = hours.get(hour, 0) + 1
+        if seconds is not None:
+            sums = times.setdefault(event.item, {})
+            for counter, amount in ((VISITS, 1), (SECONDS, seconds), (TIMED, 1)):
+                sums[counter, hour] = sums.get((counter, hour), 0) + amount
+    return Contents(f"g{next(_generations)}", items=views, events=[one.event for one in new], times=times)
 
 
 def timed(ledger: Ledger, contents: Contents) -> float:
@@ -130,21 +150,40 @@ def timed(ledger: Ledger, contents: Contents) -> float:
     return time.perf_counter() - started
 
 
-def differences(engine: Engine, events: Sequence[Logged]) -> Iterator[tuple[str, object, object]]:
+def differences(engine: Engine, timed_events: Sequence[Timed]) -> Iterator[tuple[str, object, object]]:
     """Sums of SQL that are not those of the events: what they are of, in SQL, and by the recount."""
+    events = [event for event, _ in timed_events]
     views = Counter(event.item for event in events)
     daily = {(event.item, event.visitor, event.moment // DAY) for event in events}
     visitors = Counter(item for item, _ in {(item, visitor) for item, visitor, _ in daily})
     by_day = Counter((item, day) for item, _, day in daily)
+    views_by_day = Counter((event.item, event.moment // DAY) for event in events)
+    stays: dict[str, list[int]] = {}
+    stays_by_day: dict[tuple[str, int], list[int]] = {}
+    for event, seconds in timed_events:
+        if seconds is not None:
+            stays.setdefault(event.item, []).append(seconds)
+            stays_by_day.setdefault((event.item, event.moment // DAY), []).append(seconds)
     with engine.connect() as connection:
         c, days = tables.items.c, tables.item_days.c
         yield from differing("events", connection.scalar(select(func.count()).select_from(tables.events)), len(events))
-        for item, n, seen in connection.execute(select(c.item, c.view_count, c.visitors)):
-            yield from differing(item, (n, seen), (views.pop(item, 0), visitors.pop(item, 0)))
-        query = select(c.item, days.day, days.visitors).join_from(tables.item_days, tables.items, days.item_id == c.id)
-        for item, day, seen in connection.execute(query):
-            yield from differing(f"{item} on day {day}", seen, by_day.pop((item, day), 0))
-    yield from differing("what SQL lacks", 0, sum(views.values()) + sum(by_day.values()))
+        for item, n, seen, visits, total, measured in connection.execute(
+            select(c.item, c.view_count, c.visitors, c.visits, c.seconds, c.timed_views)
+        ):
+            own = stays.pop(item, [])
+            yield from differing(item, (n, seen, visits), (views.pop(item, 0), visitors.pop(item, 0), len(own)))
+            yield from differing(
+                f"average of {item}", measured and total / measured, (own and statistics.fmean(own)) or 0
+            )
+        query = select(c.item, days.day, days.views, days.visitors, days.seconds, days.timed_views)
+        for item, day, n, seen, total, measured in connection.execute(
+            query.join_from(tables.item_days, tables.items, days.item_id == c.id)
+        ):
+            own, key = stays_by_day.pop((item, day), []), (item, day)
+            expected = views_by_day.pop(key, 0), by_day.pop(key, 0), sum(own), len(own)
+            yield from differing(f"{item} on day {day}", (n, seen, total, measured), expected)
+    left: list[Sized] = [views, visitors, by_day, views_by_day, stays, stays_by_day]
+    yield from differing("what SQL lacks", 0, sum(map(len, left)))
 
 
 def differing(what: str, found: object, expected: object) -> Iterable[tuple[str, object, object]]:
@@ -152,11 +191,11 @@ def differing(what: str, found: object, expected: object) -> Iterable[tuple[str,
     return [] if found == expected else [(what, found, expected)]
 
 
-def explain(engine: Engine, events: Sequence[Logged]) -> None:
+def explain(engine: Engine, events: Sequence[Timed]) -> None:
     """Print how PostgreSQL looks up 1,000 visitors of items."""
     with engine.connect() as connection:
         ids = dict(connection.execute(select(tables.items.c.item, tables.items.c.id)).all())
-        some = [(ids[event.item], event.visitor, event.moment - event.moment % DAY) for event in events[-MORE:]]
+        some = [(ids[event.item], event.visitor, event.moment - event.moment % DAY) for event, _ in events[-MORE:]]
         arrays = tuple("{" + ",".join(map(str, column)) + "}" for column in zip(*some, strict=True))
         statement = look_up_statement("postgresql", len(arrays), QUESTIONS)
         plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", arrays)

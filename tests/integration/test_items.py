@@ -230,7 +230,8 @@ def test_of_fifty_simultaneous_views_of_one_visitor_one_counts(hits: PathHits) -
 
 
 PROCESS = """
-import sys, threading
+import sys, threading, time
+time.time = lambda: float(sys.argv[2])  # the clock is frozen
 from flask import Flask
 from pathhits import PathHits, Rules
 from tests.faults.writer import BROWSER, request
@@ -251,16 +252,17 @@ assert hits.close(30)
 """
 
 
-def test_two_processes_of_two_hundred_threads_make_one_view(make: Make) -> None:
+def test_two_processes_of_two_hundred_threads_make_one_view_and_after_two_minutes_another(make: Make) -> None:
     hits = make()
-    command = [sys.executable, "-c", PROCESS, hits.settings.redis_url]
-    processes = [subprocess.Popen(command) for _ in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
-    assert hits.hit_count("product") == 400
-    assert hits.view_count("product", 1) == 1
-    hits.sync()
-    assert hits.view_count("product", 1).stored == 1
-    assert hits.stats.refusals() == {"product:cooldown": 399}
+    for views, later in ((1, 0), (2, 121)):
+        command = [sys.executable, "-c", PROCESS, hits.settings.redis_url, str(time.time() + later)]
+        processes = [subprocess.Popen(command) for _ in range(2)]
+        assert [process.wait(60) for process in processes] == [0, 0]
+        assert hits.hit_count("product") == 400 * views
+        assert hits.view_count("product", 1) == views
+        hits.sync()
+        assert hits.view_count("product", 1).stored == views
+        assert hits.stats.refusals() == {"product:cooldown": 399 * views}
 
 
 def test_a_view_costs_one_round_trip(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@
 -- A run is lost when the key of its execution, which its worker keeps alive, is gone. Of fields of the job,
 -- pathhits_due is the time the run is for, pathhits_taken when it was first seen taken, pathhits_lost how many runs in a row were lost.
 
+-- include grid
+
 local id, period = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local function text(number) return string.format('%.3f', number) end
-local upcoming = text((math.floor(now / period) + 1) * period)
+local upcoming = next_point(now, period)
 
 -- A missing entry is put back, and so is one that a changed period, or a server's clock set back, left too far away.
 local due = tonumber(redis.call('ZSCORE', KEYS[1], id) or nil)
@@ -47,7 +48,7 @@ local lost = #dead > 0
 if taken then
   local since = redis.pcall('HGET', KEYS[5], 'pathhits_taken')
   if type(since) ~= 'string' then
-    if redis.pcall('HSET', KEYS[5], 'pathhits_taken', text(now)) == 1 then return skip('running') end
+    if redis.pcall('HSET', KEYS[5], 'pathhits_taken', to_ms(now)) == 1 then return skip('running') end
   elseif now - (tonumber(since) or 0) < tonumber(ARGV[3]) then
     return skip('running')
   end
@@ -61,7 +62,7 @@ if due > now and not again then return 'early' end
 
 redis.call('DEL', KEYS[5])
 redis.call('HSET', KEYS[5], unpack(ARGV, 5))
-redis.call('HSET', KEYS[5], 'pathhits_due', text(due))
+redis.call('HSET', KEYS[5], 'pathhits_due', to_ms(due))
 if again then redis.call('HSET', KEYS[5], 'pathhits_lost', losses + 1) end
 redis.call('RPUSH', KEYS[2], id)
 redis.call('ZADD', KEYS[1], upcoming, id)

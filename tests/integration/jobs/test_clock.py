@@ -31,6 +31,7 @@ from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import CLOCK_SEEN_TTL, ClockKeys, Keys
 from pathhits.storage.redis.pending import OVERDUE, PendingStore
+from pathhits.storage.redis.scripts import source
 from tests.integration.jobs.counting import MODULE, NAMESPACE, environment, id_of, table
 from tests.servers.base import Server
 from tests.servers.processes import Process, wait_until
@@ -365,6 +366,16 @@ def test_two_clocks_at_once_queue_each_job_once_a_period(redis_url: str, start_p
         _assert_once_a_period(taker.times[id_of(name)], period, gaps=False)
 
 
+@pytest.mark.parametrize("period", [0.2, 0.3, 0.7, 1.0, 30.0, 86_400.0])
+def test_the_point_after_one_of_the_grid_is_the_next(connection: redis.Redis, period: float) -> None:
+    after = source("grid", "pathhits.jobs") + "return next_point(tonumber(ARGV[1]), tonumber(ARGV[2]))"
+    first = int(1_795_238_063 / period)
+    for number in range(first, first + 200):
+        moments = (number * period, number * period + 0.000_001, (number + 1) * period - 0.001)
+        found = [float(connection.eval(after, 0, f"{moment:.6f}", period)) for moment in moments]
+        assert found == [pytest.approx((number + 1) * period, abs=0.001)] * 3
+
+
 @pytest.mark.slow
 def test_lost_requests_and_replies_lose_and_double_nothing(redis_url: str, start_process: Start) -> None:
     """Slow: the clock pauses after each failure."""
@@ -493,5 +504,5 @@ def _assert_once_a_period(times: list[float], period: float, *, gaps: bool) -> N
     """Each point of the grid at most once, in order; with ``gaps=False`` none is left out."""
     steps = [round((after - before) / period, 2) for before, after in pairwise(times)]
     assert len(steps) > 1
-    assert all(step >= 1 and step == int(step) for step in steps), steps
+    assert all(step >= 1 and step == int(step) for step in steps), str(steps)
     assert gaps or set(steps) == {1.0}, steps

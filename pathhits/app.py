@@ -10,13 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from wsgiref.types import WSGIApplication
 
 from redis import Redis, RedisError
 
+from pathhits.built import built
 from pathhits.capture import shutdown
 from pathhits.capture.asking import Asking, Identify, check_identify
 from pathhits.capture.beacon import Beacon
@@ -552,24 +553,24 @@ class PathHits:
 
     # What it is made of, built when first used.
 
-    @cached_property
+    @built
     def redis(self) -> Redis:
         """The client for counts; it never repeats a command by itself."""
         return connect(
             self.settings.redis_url, timeout=self.settings.redis_timeout, verify=self.settings.redis_tls_verify
         )
 
-    @cached_property
+    @built
     def keys(self) -> Keys:
         """The names of our Redis keys."""
         return Keys(self.settings.namespace)
 
-    @cached_property
+    @built
     def pending(self) -> PendingStore:
         """The counting side of Redis."""
         return PendingStore(self.redis, self.keys, visit_timeout=self.settings.visit_timeout)
 
-    @cached_property
+    @built
     def buffer(self) -> Buffer:
         """The buffer of this process; flushed when the process ends."""
         salts = SaltStore(self.redis, self.keys)
@@ -577,27 +578,27 @@ class PathHits:
         shutdown.watch(buffer)
         return buffer
 
-    @cached_property
+    @built
     def reader(self) -> EntryReader:
         """Reads what the middleware noted."""
         return EntryReader(self.settings, self.guard)
 
-    @cached_property
+    @built
     def items(self) -> Items:
         """What the app has declared to be items."""
         return Items()
 
-    @cached_property
+    @built
     def listeners(self) -> Listeners:
         """What the app has declared to be called with events."""
         return Listeners()
 
-    @cached_property
+    @built
     def event_types(self) -> EventTypes:
         """The types of events there are."""
         return EventTypes()
 
-    @cached_property
+    @built
     def asking(self) -> Asking:
         """What the app is asked for, on the time of a request."""
         asking = Asking(self.items, self.guard)
@@ -605,17 +606,17 @@ class PathHits:
             asking.identify_by(self._identify)
         return asking
 
-    @cached_property
+    @built
     def court(self) -> RuleStore:
         """The rules' side of Redis."""
         return RuleStore(self.redis, self.keys)
 
-    @cached_property
+    @built
     def hot_version(self) -> HotVersion:
         """Tells which version of the hot items is the present one."""
         return HotVersion(self.redis, self.keys)
 
-    @cached_property
+    @built
     def viewing(self) -> Viewing:
         """The explicit way to count views."""
         shutdown.flush_on_sigterm()
@@ -624,22 +625,22 @@ class PathHits:
             self.items, self.buffer, self.court, self._deadline, self.guard, self.reader, self.asking, drop_bots
         )
 
-    @cached_property
+    @built
     def tracking(self) -> Tracking:
         """The explicit way to log events."""
         return Tracking(self.event_types, self.buffer, self.viewing, self.guard, self.settings.bots == "drop")
 
-    @cached_property
+    @built
     def _beacon(self) -> Beacon:
         return Beacon(self.buffer.key, self.buffer.leave, self.reader, self._deadline, self.guard)
 
-    @cached_property
+    @built
     def recorder(self) -> Recorder:
         """The request side; the process that has one counts, and flushes when it ends."""
         shutdown.flush_on_sigterm()
         return Recorder(self.settings, self.buffer.append, self.guard, self.reader, self.asking)
 
-    @cached_property
+    @built
     def engine(self) -> Engine:
         """The SQL engine; its connections stay with the process that made them."""
         from pathhits.storage.sql.dialects import make_engine
@@ -648,35 +649,35 @@ class PathHits:
         os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
         return engine
 
-    @cached_property
+    @built
     def ledger(self) -> Ledger:
         """The one writer of counts into SQL."""
         from pathhits.storage.sql.ledger import Ledger
 
         return Ledger(self.engine)
 
-    @cached_property
+    @built
     def deliveries(self) -> Deliveries:
         """Which listener has yet to be called with which event."""
         from pathhits.storage.sql.deliveries import Deliveries
 
         return Deliveries(self.engine)
 
-    @cached_property
+    @built
     def reads(self) -> Reads:
         """Questions to SQL."""
         from pathhits.storage.sql.reads import Reads
 
         return Reads(self.engine)
 
-    @cached_property
+    @built
     def stats(self) -> Stats:
         """Questions to both stores."""
         from pathhits.stats import Stats
 
         return Stats(self.pending, self.reads, self.settings.redis_url)
 
-    @cached_property
+    @built
     def item_reads(self) -> ItemReads:
         """Questions to both stores about items."""
         from pathhits.itemstats import ItemReads

@@ -29,7 +29,15 @@ from pathhits.core.periods import hour_of
 from pathhits.core.referrers import host_of
 from pathhits.core.rules import Limits, Refusal, subject, type_of
 from pathhits.core.statuses import Reason
-from pathhits.core.visitors import once_id, previous_period, salt_period, secret_salt, visit_periods
+from pathhits.core.visitors import (
+    SALT_KEPT_AFTER,
+    once_id,
+    period_end,
+    previous_period,
+    salt_period,
+    secret_salt,
+    visit_periods,
+)
 from pathhits.events import USER_AGENT_BYTES, USER_LENGTH, Logged, kept, milliseconds, new_id, viewed
 from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, Step, Track, View
 from pathhits.settings import Settings
@@ -334,6 +342,7 @@ class Buffer:
         if self._detour.is_open:
             folded = self._fold_without_redis()
         self._judge.forget()
+        self._forget_salts()
         self.sent += self._detour.send(self._accumulator, force=force)
         return folded and not self._accumulator and self._in_flight is None and not self._detour.is_busy
 
@@ -554,11 +563,16 @@ class Buffer:
                 if self._detour.is_open:
                     return None
                 raise LookupError(period)
-            salt = self._known_salts[period] = self._salts.get(period)
-            for old in list(self._known_salts)[:-SALTS_REMEMBERED]:
-                self._known_salts.pop(old, None)
-            return salt
-        return self._known_salts[period]
+            self._known_salts[period] = self._salts.get(period)
+        return self._known_salts.get(period)
+
+    def _forget_salts(self) -> None:
+        """Keep no salt for longer than Redis does, and those of a few periods at most."""
+        now, newest = time.time(), list(self._known_salts)[-SALTS_REMEMBERED:]
+        for period in list(self._known_salts):
+            if period not in newest or period_end(period) + SALT_KEPT_AFTER < now:
+                self._known_salts.pop(period, None)
+                self._visit_keys = ((-1, -1), None)
 
     def _send(self, deadline: float | None) -> None:
         run_id = ""

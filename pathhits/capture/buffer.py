@@ -179,25 +179,24 @@ class Buffer:
 
     def see(self, seen: Seen) -> None:
         """Take a view that an app asked about; when too many wait, it is shed and that is said in the log."""
-        if self._pid != getpid():
-            self.after_fork()
-        if len(self._seen) >= self._most:
-            self._guard.failed("views were shed", f"{len(self._seen)} wait already")
-        else:
+        if self._has_room("views"):
             self._seen.append(seen)
-        if self._thread is None:
-            self._start()
 
     def tell(self, told: Told) -> None:
         """Take an event that an app told of; when too many wait, it is shed and that is said in the log."""
+        if self._has_room("events"):
+            self._told.append(told)
+
+    def _has_room(self, what: str) -> bool:
+        """Whether one more of them may wait; what waits is in any case sent."""
         if self._pid != getpid():
             self.after_fork()
-        if len(self._told) + self._accumulator.tracks >= self._most:
-            self._guard.failed("events were shed", f"{self._most} wait already")
-        else:
-            self._told.append(told)
         if self._thread is None:
             self._start()
+        waiting = len(self._seen) if what == "views" else len(self._told) + self._accumulator.tracks
+        if waiting >= self._most:
+            self._guard.failed(f"{what} were shed", f"{waiting} wait already")
+        return waiting < self._most
 
     def leave(self, entry: Entry) -> None:
         """Take that a page was left, if there is room; it is a part of a visit, and no request that counts."""

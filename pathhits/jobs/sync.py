@@ -41,6 +41,8 @@ logger = logging.getLogger("pathhits")
 
 #: What a letter about an event has in the place of its field.
 EVENTS = "events"
+#: Generations that may wait when the open one is sealed before they are in SQL.
+SEALED_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def sync(pending: PendingStore, ledger: Ledger, *, force: bool = False) -> SyncR
     started = time.monotonic()
     try:
         with nullcontext(True) if force else pending.sync_lock() as mine:
-            applied = [_take_in(read, ledger) for read in _read_ahead(pending)] if mine else []
+            applied = [_take_in(read, ledger) for read in _read_ahead(pending, ledger)] if mine else []
         if not applied:
             # Nothing to write is no reason to say that all is well: the next hits will want to be written.
             ledger.check()
@@ -156,20 +158,29 @@ class _Read(NamedTuple):
     settle: Callable[[str], None]
 
 
-def _read_ahead(pending: PendingStore) -> Iterator[_Read]:
+def _read_ahead(pending: PendingStore, ledger: Ledger) -> Iterator[_Read]:
     """Read every generation, the next one while SQL takes in the one before.
 
-    The open one is sealed when those that waited are in SQL: while it is away, runs that fail do not pile up more.
+    The open one is sealed at once where SQL answers and few wait, else when those that waited are in SQL: runs that
+    fail do not pile up more.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="pathhits-sync") as reader:
-        for find in (pending.sealed, pending.seal):
-            ahead: deque[Future[_Read]] = deque()
-            for generation in find():
-                ahead.append(reader.submit(_read, generation, pending))
-                if len(ahead) > 1:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        waiting = pending.sealed()
+        if 0 < len(waiting) <= SEALED_AHEAD:
+            ledger.reach()
+        else:
+            yield from _in_turn(waiting, pending, reader)
+        yield from _in_turn(pending.seal(), pending, reader)
+
+
+def _in_turn(generations: Iterable[str], pending: PendingStore, reader: ThreadPoolExecutor) -> Iterator[_Read]:
+    ahead: deque[Future[_Read]] = deque()
+    for generation in generations:
+        ahead.append(reader.submit(_read, generation, pending))
+        if len(ahead) > 1:
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
 
 
 def _read(generation: str, pending: PendingStore) -> _Read:

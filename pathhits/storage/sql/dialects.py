@@ -45,6 +45,9 @@ ROWS_A_STATEMENT = 2_000
 #: Rows from which PostgreSQL gets them by COPY into a temporary table: a quarter faster than arrays, but each such
 #: table leaves traces in the catalogue, so that the small syncs of every few seconds do without.
 COPY_FROM = 1_000
+#: For such a transaction alone: 4 MB would send 50,000 rows to the disk for each sort; the table has no statistics, and
+#: the sizes guessed for its joins have them compiled and sorted, which costs more than to run and to hash them.
+_FOR_MANY_ROWS = "SET LOCAL work_mem = '32MB'; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off"
 
 #: PostgreSQL: serialization failure, deadlock, lock not available.
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
@@ -346,6 +349,7 @@ def upsert_at_once(
     Rows are (key, name, total, hour, amount, day, amount of the day, visitors); the total is None but in the first row
     of a key, the amount of a day but in the first of its day. Returns the ids of totals that reached ``near``.
     """
+    connection.exec_driver_sql(_FOR_MANY_ROWS)
     connection.exec_driver_sql(
         "CREATE TEMP TABLE pathhits_incoming (key bytea, name text, total bigint, hour int, amount bigint, day int, "
         "daily bigint, visitors bigint) ON COMMIT DROP"

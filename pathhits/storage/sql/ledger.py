@@ -155,6 +155,14 @@ class Ledger:
         """Raise `StoreUnavailable` or `NotMigrated` when `apply` would, as far as that can be known beforehand."""
         require_head(self._engine)
 
+    def reach(self) -> None:
+        """Raise `StoreUnavailable` when SQL is away, at the price of one short question."""
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(select(1))
+        except SQLAlchemyError as error:
+            raise self._unavailable(error) from error
+
     def apply(self, contents: Contents, visitors: Mapping[Sketch, int]) -> Applied:
         """Add all of ``contents`` in one transaction with its ledger row; what SQL refuses becomes dead letters."""
         careful = False

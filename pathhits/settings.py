@@ -124,6 +124,7 @@ class Settings:
     )
     retention_events: int = setting(90, "days", "How long events are kept, whole UTC days; 0 keeps them for ever.")
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
+    prune_every: float = setting(86_400.0, "s", "How often the clock has old events deleted; a day: at midnight UTC.")
 
     listeners_off: tuple[str, ...] = setting((), "globs", "Names of listeners that are not called; their events wait.")
     listener_attempts: int = setting(3, "calls", "How often a listener that fails is called with an event in all.")
@@ -394,6 +395,7 @@ _POSITIVE = (
     "flush_interval",
     "sync_every",
     "items_every",
+    "prune_every",
     "deliver_every",
     "listener_attempts",
     "request_deadline",

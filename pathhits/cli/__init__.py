@@ -14,7 +14,7 @@ import click
 
 from pathhits import __version__
 from pathhits.app import PathHits
-from pathhits.cli import counts, db, listeners, processes, upkeep
+from pathhits.cli import counts, db, listeners, processes, schedule, upkeep
 from pathhits.cli.options import Moment
 from pathhits.logs import log_to_stderr
 
@@ -50,6 +50,7 @@ COMMANDS = (
     upkeep.prune_command,
     listeners.listeners_command,
     listeners.dead,
+    schedule.schedule_command,
     processes.worker_command,
     processes.clock_command,
 )

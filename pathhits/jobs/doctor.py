@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pathhits.core.listeners import switched_on
 from pathhits.errors import PathHitsError
 from pathhits.jobs.clock import clock_alive, workers_alive
+from pathhits.jobs.runs import JobState, read_schedule
 from pathhits.settings import Settings, redact
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import PendingStore
@@ -142,6 +143,7 @@ def _queue(settings: Settings, queue: Callable[[], redis.Redis]) -> Iterator[Fin
         connection = queue()
         ago = clock_alive(connection, settings.namespace)
         workers = workers_alive(connection, settings.namespace)
+        jobs = read_schedule(settings, connection)
         if settings.queue_url not in ("", settings.redis_url):
             yield _eviction("queue eviction", _info(connection), "jobs", "warning")
     except redis.RedisError as error:
@@ -156,6 +158,19 @@ def _queue(settings: Settings, queue: Callable[[], redis.Redis]) -> Iterator[Fin
         yield Finding("worker", "error", "no worker runs, nothing is synced by itself: start 'pathhits worker'")
     else:
         yield Finding("worker", "ok", f"{workers} running")
+    yield from _jobs(jobs)
+
+
+def _jobs(jobs: Sequence[JobState]) -> Iterator[Finding]:
+    """Whether the last run of each job went well."""
+    failing = [job for job in jobs if job.failures]
+    for job in failing:
+        runs = "the last run" if job.failures == 1 else f"the last {job.failures:,} runs"
+        advice = "look at the worker's log and at 'pathhits schedule'"
+        yield Finding("job", "warning", f"{runs} of {job.job} failed ({job.error}): {advice}")
+    if not failing:
+        run = sum(job.last_run is not None for job in jobs)
+        yield Finding("jobs", "ok", f"{run} of {len(jobs)} have run, none failed the last time")
 
 
 def _sql(settings: Settings, engine: Engine, reads: Reads) -> Iterator[Finding]:

@@ -68,7 +68,7 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
     ScheduledJob(
         id="prune",
         task="pathhits.tasks.prune",
-        period=lambda settings: 86_400,
+        period=lambda settings: settings.prune_every,
         description="deletes events and rows of the ledger that were kept long enough",
         timeout=3_600,
     ),

@@ -11,10 +11,11 @@ import ctypes
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.process import BaseProcess
@@ -29,6 +30,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, Worker, worker_registration
 from rq.exceptions import DeserializationError, NoSuchJobError, StopRequested
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
@@ -43,6 +45,7 @@ from pathhits.jobs.clock import (
     Clock,
     Stop,
 )
+from pathhits.jobs.runs import KILLED, RunLog
 from pathhits.jobs.schedule import SCHEDULE, ScheduledJob
 from pathhits.logs import Complaints
 from pathhits.settings import Settings
@@ -93,16 +96,28 @@ class SafeJob(Job):
 
 
 class PathHitsWorker(Worker):
-    """An RQ worker that runs the functions ``allowed`` (import paths); other jobs fail without being imported."""
+    """An RQ worker that runs the functions ``allowed`` (import paths); other jobs fail without being imported.
+
+    How the runs of ``scheduled`` jobs (names in the schedule, by RQ's id) went is written down, see `RunLog`.
+    """
 
     job_class = SafeJob
     max_connection_wait_time = 5.0
     log_result_lifespan = False
     heartbeat_ttl = HEARTBEAT_TTL
 
-    def __init__(self, *args: Any, allowed: Collection[str] = (), **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        allowed: Collection[str] = (),
+        scheduled: Mapping[str, str] | None = None,
+        runs: RunLog | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self.allowed = frozenset(allowed)
+        self.scheduled = dict(scheduled or {})
+        self.runs = runs
         self.stop_asked = False
         self._reaped: tuple[Any, Any, Any] | None = None
         self._complain = Complaints(log)
@@ -135,6 +150,33 @@ class PathHitsWorker(Worker):
         job.ended_at = now()
         self.handle_job_failure(job, queue, exc_string=reason)
         self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
+
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        """Perform the job, in the process of its own; that it began is written down."""
+        self._write_down(job, lambda runs, name: runs.began(name))
+        return super().perform_job(job, queue)
+
+    def handle_job_success(self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry) -> None:
+        """What RQ does after a run that went well; that it did is written down."""
+        self._write_down(job, lambda runs, name: runs.ended(name))
+        super().handle_job_success(job, queue, started_job_registry)
+
+    def handle_job_failure(
+        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry | None = None, exc_string: str = ""
+    ) -> None:
+        """What RQ does after a run that failed, or whose process was killed; its error is written down."""
+        self._write_down(job, lambda runs, name: runs.ended(name, told(exc_string)))
+        super().handle_job_failure(job, queue, started_job_registry, exc_string)
+
+    def _write_down(self, job: Job, write: Callable[[RunLog, str], Any]) -> None:
+        """Have the run of a scheduled job written down; whatever goes wrong with that, the job goes on."""
+        name = self.scheduled.get(job.id)
+        if name is None or self.runs is None:
+            return
+        try:
+            write(self.runs, name)
+        except Exception as error:
+            self._complain("runs", "how job %s went is not written down: %s: %s", job.id, type(error).__name__, error)
 
     def subscribe(self) -> None:
         """Listen to no commands over Redis: signals do, and a worker without threads forks safely."""
@@ -201,14 +243,16 @@ class PathHitsWorker(Worker):
             log.debug("worker could not sign off: %s", error)
 
 
-def run_worker(settings: Settings, allowed: Collection[str], *, burst: bool = False) -> int:
+def run_worker(
+    settings: Settings, allowed: Collection[str], table: Iterable[ScheduledJob] = SCHEDULE, *, burst: bool = False
+) -> int:
     """Perform jobs of the queue of ``settings.namespace`` until SIGTERM or SIGINT; ``burst``: until it is empty.
 
     ``allowed``: import paths of the tasks; their modules are imported here, once, and not for every job. The jobs
     find their PathHits by ``settings.app``, where that is set, as they would by PATHHITS_APP. Returns the exit code:
     0, or 1 when a burst did not reach Redis.
     """
-    complain, failures = Complaints(log), 0
+    complain, failures, table = Complaints(log), 0, tuple(table)
     try:
         _stop_by_exception()
         if settings.app:
@@ -218,7 +262,7 @@ def run_worker(settings: Settings, allowed: Collection[str], *, burst: bool = Fa
         while True:
             began = time.monotonic()
             try:
-                worker = build_worker(settings, allowed)
+                worker = build_worker(settings, allowed, table)
                 worker.work(burst=burst, logging_level=None)
                 if worker.stop_asked or burst:
                     return 0
@@ -233,7 +277,9 @@ def run_worker(settings: Settings, allowed: Collection[str], *, burst: bool = Fa
         return 0
 
 
-def build_worker(settings: Settings, allowed: Collection[str], **options: Any) -> PathHitsWorker:
+def build_worker(
+    settings: Settings, allowed: Collection[str], table: Iterable[ScheduledJob] = SCHEDULE, **options: Any
+) -> PathHitsWorker:
     """A worker on the queue of ``settings.namespace``; raises `redis.RedisError` when its Redis does not answer."""
     options = {
         "worker_ttl": WORKER_TTL,
@@ -244,7 +290,13 @@ def build_worker(settings: Settings, allowed: Collection[str], **options: Any) -
     } | options
     connection = connect(queue_url(settings), timeout=None, verify=settings.redis_tls_verify)
     return PathHitsWorker(
-        settings.namespace, connection=connection, serializer=JSONSerializer, allowed=allowed, **options
+        settings.namespace,
+        connection=connection,
+        serializer=JSONSerializer,
+        allowed=allowed,
+        scheduled={line.job_id(settings.namespace): line.id for line in table},
+        runs=RunLog(connection, settings.namespace),
+        **options,
     )
 
 
@@ -270,8 +322,9 @@ def run_both(
     connect(queue_url(settings), timeout=settings.redis_timeout, verify=settings.redis_tls_verify).close()
     stop = Stop()
     signal.signal(signal.SIGCHLD, lambda number, frame: None)  # wakes the pause below
-    worker = Child("worker", lambda: run_worker(settings, allowed, burst=burst))
-    clock = Child("clock", lambda: run_clock(settings, tuple(table)))
+    lines = tuple(table)
+    worker = Child("worker", lambda: run_worker(settings, allowed, lines, burst=burst))
+    clock = Child("clock", lambda: run_clock(settings, lines))
     try:
         worker.keep()
         while not stop.asked:
@@ -362,6 +415,15 @@ class Child:
 def queue_url(settings: Settings) -> str:
     """The URL of the Redis that holds the queue and the schedule."""
     return settings.queue_url or settings.redis_url
+
+
+def told(exc_string: str) -> str:
+    """What a traceback says happened, on one line; of a process that died under its job, that it did."""
+    if exc_string.startswith("Work-horse terminated unexpectedly"):
+        return KILLED
+    # Some errors go on for several lines; the first of them is "Type: message", where a line of code is indented.
+    lines = re.findall(r"^[A-Za-z_][\w.]*(?:: .*)?$", exc_string, re.MULTILINE)
+    return lines[-1] if lines else exc_string.strip() or "it failed"
 
 
 def end_with_parent(number: int, parent: int) -> None:

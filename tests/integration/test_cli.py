@@ -44,7 +44,7 @@ ASK_BOTH = (
     ["prune"],
 )
 ASK_SQL = (["verify"], ["recount"], ["db", "upgrade"], ["db", "current"])
-WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune", "items", "listeners")
+WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune", "items", "listeners", "schedule")
 
 Run = Callable[..., Result]
 

@@ -25,6 +25,8 @@ from pathhits.jobs.doctor import Finding
 from pathhits.jobs.items import ItemsReport
 from pathhits.jobs.prune import PruneReport
 from pathhits.jobs.recount import RecountReport
+from pathhits.jobs.runs import JobState
+from pathhits.jobs.schedule import SCHEDULE
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import Check, VerifyReport
 from pathhits.settings import ENV_PREFIX, Settings, names
@@ -37,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
 PAGE_IDS = [page.stem for page in PAGES]
-FENCE = re.compile(r"^```(\S*)(?: run=(\w+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^```(\S*)(?: run=(\w+)| preset=\w+)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 #: What is run after an example, in the same process: that it does what its page says.
 CHECKS = {
@@ -309,12 +311,32 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["recount"] >= set(RecountReport().as_dict())
     assert documented["prune"] == set(PruneReport().as_dict())
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
+    assert documented["schedule"] >= set(JobState.__slots__)
     assert documented["doctor"] >= set(Finding("", "ok", "").as_dict())
     assert documented["verify"] == {
         *VerifyReport((), 0).as_dict(),
         *(f.name for f in dataclasses.fields(Check)),
         "holds",
     }
+
+
+# --- jobs ---
+
+
+def test_every_job_is_documented_with_its_period_and_setting() -> None:
+    documented = {code(row[0])[0]: row for row in rows(read(DOCS / "jobs.md")) if len(row) == 3 and code(row[0])}
+    assert list(documented) == [job.id for job in SCHEDULE]
+    for job in SCHEDULE:
+        [variable] = code(documented[job.id][2])
+        assert job.period(Settings.from_env({variable: "7200"})) == 7_200, f"{job.id} comes as often as it says"
+
+
+def test_the_preset_of_the_seeds_parses_and_names_every_period() -> None:
+    [preset] = re.findall(r"^```sh preset=seeds\n(.*?)^```$", read(DOCS / "jobs.md"), re.DOTALL | re.MULTILINE)
+    lines = [line.partition("#")[0].strip() for line in preset.splitlines()]
+    environment = dict(line.split("=") for line in lines)
+    settings = Settings.from_env(environment)
+    assert (settings.sync_every, settings.prune_every) == (300, 86_400)
 
 
 # --- every mention of a setting or a command, anywhere ---
@@ -363,6 +385,7 @@ TTLS = {
     "probe": f"{keys.PROBE_TTL // 1000} second",
     "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
     "seen": f"{keys.CLOCK_SEEN_TTL} seconds",
+    "run": f"{keys.RUN_TTL // 86_400} days",
     "rule:cooldown": "the rule's `cooldown`",
     "rule:session": "the rule's `session`",
     "rule:daily": "48 hours",
@@ -375,6 +398,7 @@ PLACES = {
     "identity": {"generation": "<id>", "generation_hours": "<id>", "generation_events": "<id>", "client": "<process>"},
     "period": {"salt": "<period>"},
     "viewer": {"visit": "<visitor>"},
+    "job": {"run": "<job>"},
 }
 
 

@@ -90,6 +90,7 @@ CONTRACT: dict[str, dict[str, object]] = {
     "prune": {},
     "verify": {},
     "doctor": {},
+    "schedule": {},
     "close": {"timeout": 5.0},
 }
 
@@ -189,6 +190,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     commands = {
         "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
+        "schedule",
     }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}

@@ -30,6 +30,8 @@ HOT_CHANGING_TTL = 60
 CLOCK_LOCK_TTL = 3.0
 #: Seconds for which the last pass of a clock is remembered.
 CLOCK_SEEN_TTL = 3_600
+#: Seconds for which it is remembered how the last runs of a job went: longer than RQ remembers anything.
+RUN_TTL = 90 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +120,11 @@ class ClockKeys:
     def seen(self) -> str:
         """String, `CLOCK_SEEN_TTL`: pid of the clock that made the last pass; what is left of the TTL tells when."""
         return f"{{{self.namespace}}}:clock:seen"
+
+    def run(self, job: str) -> str:
+        """Hash, `RUN_TTL`: how the last runs of a job of the schedule went; moments are milliseconds since 1970.
+
+        ``running`` is when the run that goes on began; ``began`` and ``took`` (ms) are of the last that ended,
+        ``error`` and ``failed_at`` of the last that failed; ``failures`` in a row there were, ``failing_since`` when.
+        """
+        return f"{{{self.namespace}}}:clock:run:{job}"

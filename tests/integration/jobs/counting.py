@@ -110,7 +110,7 @@ def main(what: str) -> int:
         return worker.run_clock(settings, jobs, interval=knobs["INTERVAL"] or 1.0)
     if what == "both":
         return worker.run_both(settings, ALLOWED, jobs)
-    return worker.run_worker(settings, ALLOWED, burst=what == "burst")
+    return worker.run_worker(settings, ALLOWED, jobs, burst=what == "burst")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import importlib
 import os
 from typing import Any
 
-from pathhits.app.counting import Counting
+from pathhits.app.caching import Caching
 from pathhits.app.reading import Reading
 from pathhits.app.running import Running
 from pathhits.app.watching import Watching
 from pathhits.errors import SettingsError
 
 
-class PathHits(Counting, Reading, Running, Watching):
+class PathHits(Caching, Reading, Running, Watching):
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 
     ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.

@@ -45,8 +45,14 @@ class Deadline:
         """Start afresh in a forked child, where the reads that were under way are no more."""
         self._slots = threading.Semaphore(AT_ONCE)
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """The answer to ``question``."""
+    @property
+    def seconds(self) -> float:
+        """What one question may take."""
+        return self._seconds
+
+    def ask(self, question: Callable[[], T], seconds: float | None = None) -> T:
+        """The answer to ``question``; ``seconds`` is what is left where an earlier one took its part."""
+        patience = self._seconds if seconds is None else max(seconds, 0.0)
         slots = self._slots
         if not slots.acquire(blocking=False):
             raise Overdue(f"{AT_ONCE} reads are still waiting for an answer")
@@ -57,9 +63,9 @@ class Deadline:
         except RuntimeError:
             slots.release()
             raise
-        thread.join(self._seconds)
+        thread.join(patience)
         if thread.is_alive():
-            raise Overdue(f"no answer within {self._seconds:g} s")
+            raise Overdue(f"no answer within {patience:g} s")
         if read.error is not None:
             raise read.error
         return read.answer  # type: ignore[return-value]  # set, as there was no error

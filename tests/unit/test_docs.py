@@ -169,6 +169,15 @@ CHECKS = {
             assert (stats.views, stats.recent_views, stats.days[-1].views, stats.partial) == (1, 1, 1, False)
             assert hits.hot_items("product") == []
     """,
+    "cache": """
+        assert (all_featured(), featured("summer")) == (["iron-pan", "stoneware-jug"], ["iron-pan"])
+        assert [pattern for pattern in hits.listeners.patterns().values()] == [
+            "product.featured", "product.updated", "product.unfeatured"
+        ]
+        feature("oak-board", "summer")
+        assert featured("summer") == ["iron-pan", "oak-board"]
+        assert not featured.forget("summer"), "there is no Redis here"
+    """,
     "reading_events": 'assert hits.event_types["product.shared"].counter == "shares"',
     "reading_visits": "assert found.average_duration is None",
     "host_tables": """
@@ -382,6 +391,9 @@ TTLS = {
     "visit": "`PATHHITS_VISIT_TIMEOUT` + 1 hour",
     "active": f"{keys.ACTIVE // 60} minutes",
     "sync_lock": f"{keys.SYNC_LOCK_TTL} seconds",
+    "cached": "the `ttl`",
+    "cache_lease": f"{keys.CACHE_LEASE} seconds",
+    "cache_group": f"{keys.CACHE_GROUP_KEPT + keys.CACHE_LEASE} seconds",
     "probe": f"{keys.PROBE_TTL // 1000} second",
     "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
     "seen": f"{keys.CLOCK_SEEN_TTL} seconds",
@@ -399,6 +411,8 @@ PLACES = {
     "period": {"salt": "<period>"},
     "viewer": {"visit": "<visitor>"},
     "job": {"run": "<job>"},
+    "name": {"cached": "<name>", "cache_lease": "<name>"},
+    "group": {"cache_group": "<group>"},
 }
 
 

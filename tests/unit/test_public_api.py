@@ -66,6 +66,8 @@ CONTRACT: dict[str, dict[str, object]] = {
         "user_agent": None,
         "user_id": None,
     },
+    "forget_on": {"pattern": "required"},
+    "track_change": {"name": "required", "item_id": None, "properties": None},
     "counter": {"item_type": "required", "item_id": "required", "name": "required"},
     "counters": {"item_type": "required", "ids": "required", "names": "required"},
     "view_count": {"item_type": "required", "item_id": "required"},

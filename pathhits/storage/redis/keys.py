@@ -6,6 +6,7 @@ of a Redis Cluster, and two apps on one Redis never meet. docs/redis-keys.md is 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from pathhits.hits import Sketch
@@ -26,6 +27,12 @@ SYNC_LOCK_TTL = 30
 PROBE_TTL = 1_000
 #: Seconds after which hot items are no longer taken to be changing: longer than the transaction that changes them.
 HOT_CHANGING_TTL = 60
+#: Seconds for which one caller may make a cached value; of one who takes longer it is not stored.
+CACHE_LEASE = 20
+#: Seconds a group of cached values is kept after the last of them.
+CACHE_GROUP_KEPT = 60
+#: Bytes of the longest name in a key; a longer one is hashed.
+CACHE_NAME_BYTES = 200
 #: Seconds after which the lock of a dead clock opens by itself.
 CLOCK_LOCK_TTL = 3.0
 #: Seconds for which the last pass of a clock is remembered.
@@ -94,6 +101,18 @@ class Keys:
         """String, no TTL (`HOT_CHANGING_TTL` while it is empty): version of the hot items that processes remember."""
         return f"{{{self.namespace}}}:hot"
 
+    def cached(self, name: str) -> str:
+        """String, the TTL that the app gave: a cached value as JSON, after a line with the tokens of its groups."""
+        return f"{{{self.namespace}}}:cache:value:{_shortened(name)}"
+
+    def cache_lease(self, name: str) -> str:
+        """String, `CACHE_LEASE`: token of the one who makes the value, and those of its groups."""
+        return f"{{{self.namespace}}}:cache:lease:{_shortened(name)}"
+
+    def cache_group(self, group: str) -> str:
+        """String, `CACHE_GROUP_KEPT` longer than its values: a token that all valid values of the group know."""
+        return f"{{{self.namespace}}}:cache:group:{_shortened(group)}"
+
     def sync_lock(self) -> str:
         """String, `SYNC_LOCK_TTL`: token of the sync that runs; saves double work, guards nothing."""
         return f"{{{self.namespace}}}:lock:sync"
@@ -101,6 +120,11 @@ class Keys:
     def probe(self) -> str:
         """String, `PROBE_TTL`: written by the doctor to see whether the server takes writes."""
         return f"{{{self.namespace}}}:probe"
+
+
+def _shortened(name: str) -> str:
+    raw = name.encode("utf-8", "surrogatepass")
+    return name if len(raw) <= CACHE_NAME_BYTES else f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pathhits.app import load
+from pathhits.app import PathHits, load
 from pathhits.errors import PathHitsError, SettingsError
 from pathhits.jobs.worker import run_both, run_clock, run_worker
 from pathhits.logs import log_to_stderr
-from pathhits.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,20 +17,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     log_to_stderr()
     try:
-        return _run(options, load().settings)
+        return _run(options, load())
     except PathHitsError as error:
         sys.stderr.write(f"worker.py: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
 
 
-def _run(options: argparse.Namespace, settings: Settings) -> int:
+def _run(options: argparse.Namespace, hits: PathHits) -> int:
     if options.clock_only:
-        return run_clock(settings)
+        return run_clock(hits.settings)
     from pathhits.tasks import ALLOWED  # brings SQLAlchemy along, which the clock does without
 
-    if options.no_clock:
-        return run_worker(settings, ALLOWED, burst=options.burst)
-    return run_both(settings, ALLOWED, burst=options.burst)
+    run = run_worker if options.no_clock else run_both
+    return run(hits.settings, ALLOWED, burst=options.burst, prepare=hits.prepare_worker)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -129,6 +129,15 @@ class Running(Declaring):
             self._ask_for_delivery()
         return count
 
+    def prepare_worker(self) -> None:
+        """Make the listeners known before a worker's first job, so that they miss no event from then on.
+
+        Raises `StoreUnavailable` or `NotMigrated`; a sync and the deliver job do the same.
+        """
+        self._make_listeners_known()
+        if "engine" in self.__dict__:
+            self.engine.dispose()  # the jobs run in processes of their own
+
     def _make_listeners_known(self) -> None:
         if "listeners" in self.__dict__:
             self.deliveries.register(self.listeners.patterns())

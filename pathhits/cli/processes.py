@@ -21,7 +21,7 @@ def worker_command(hits: PathHits, burst: bool, with_clock: bool) -> int:
 
     log_to_stderr()
     run = run_both if with_clock else run_worker
-    return run(hits.settings, ALLOWED, burst=burst)
+    return run(hits.settings, ALLOWED, burst=burst, prepare=hits.prepare_worker)
 
 
 @click.command("clock")

@@ -244,13 +244,20 @@ class PathHitsWorker(Worker):
 
 
 def run_worker(
-    settings: Settings, allowed: Collection[str], table: Iterable[ScheduledJob] = SCHEDULE, *, burst: bool = False
+    settings: Settings,
+    allowed: Collection[str],
+    table: Iterable[ScheduledJob] = SCHEDULE,
+    *,
+    burst: bool = False,
+    prepare: Callable[[], object] = lambda: None,
 ) -> int:
     """Perform jobs of the queue of ``settings.namespace`` until SIGTERM or SIGINT; ``burst``: until it is empty.
 
     ``allowed``: import paths of the tasks; their modules are imported here, once, and not for every job. The jobs
-    find their PathHits by ``settings.app``, where that is set, as they would by PATHHITS_APP. Returns the exit code:
-    0, or 1 when a burst did not reach Redis.
+    find their PathHits by ``settings.app``, where that is set, as they would by PATHHITS_APP. ``prepare`` is called
+    before the first job; what it raises is only logged.
+
+    Returns the exit code: 0, or 1 when a burst did not reach Redis.
     """
     complain, failures, table = Complaints(log), 0, tuple(table)
     try:
@@ -259,6 +266,7 @@ def run_worker(
             os.environ["PATHHITS_APP"] = settings.app
         for module in sorted({name.rpartition(".")[0] for name in allowed}):
             import_module(module)
+        _prepare(prepare)
         while True:
             began = time.monotonic()
             try:
@@ -275,6 +283,15 @@ def run_worker(
             time.sleep(back_off(failures, FIRST_PAUSE, LONGEST_PAUSE))
     except StopRequested:
         return 0
+
+
+def _prepare(prepare: Callable[[], object]) -> None:
+    try:
+        prepare()
+    except StopRequested:
+        raise
+    except Exception as error:
+        log.warning("worker: not everything was prepared, the jobs will see to it: %s: %s", type(error).__name__, error)
 
 
 def build_worker(
@@ -311,9 +328,16 @@ def run_clock(settings: Settings, table: Iterable[ScheduledJob] = SCHEDULE, *, i
 
 
 def run_both(
-    settings: Settings, allowed: Collection[str], table: Iterable[ScheduledJob] = SCHEDULE, *, burst: bool = False
+    settings: Settings,
+    allowed: Collection[str],
+    table: Iterable[ScheduledJob] = SCHEDULE,
+    *,
+    burst: bool = False,
+    prepare: Callable[[], object] = lambda: None,
 ) -> int:
     """A worker and a clock beside it, each a process of its own that is started again when it dies.
+
+    ``prepare`` as for `run_worker`, in the process of the worker.
 
     Returns the exit code when both have ended: after SIGTERM or SIGINT (the job that runs is finished; asked twice
     it is not) or, with ``burst``, when the worker is done.
@@ -323,7 +347,7 @@ def run_both(
     stop = Stop()
     signal.signal(signal.SIGCHLD, lambda number, frame: None)  # wakes the pause below
     lines = tuple(table)
-    worker = Child("worker", lambda: run_worker(settings, allowed, lines, burst=burst))
+    worker = Child("worker", lambda: run_worker(settings, allowed, lines, burst=burst, prepare=prepare))
     clock = Child("clock", lambda: run_clock(settings, lines))
     try:
         worker.keep()

@@ -118,6 +118,22 @@ def test_a_listener_that_fails_twice_is_called_three_times_with_the_waits(hits: 
     assert {row["state"] for row in deliveries(hits)} == {tables.DONE}
 
 
+def test_all_waits_of_the_seeds_are_waited_when_there_are_as_many_retries(redis_url: str, database_url: str) -> None:
+    hits = PathHits(redis_url=redis_url, database_url=database_url, listener_attempts=5, request_deadline=60.0)
+    hits.migrate()
+
+    def fails(event: Event) -> None:
+        raise Broken
+
+    hits.on("*", name="bad")(fails)
+    view(hits, 1)
+    start = after(0)
+    at = (0, 9.9, 10, 39.9, 40, 99.9, 100, 159.9, 160)
+    done = [hits.deliver(start + timedelta(seconds=seconds)) for seconds in at]
+    assert [(one.failed, one.dead) for one in done] == [(n % 2 == 0, n == 8) for n in range(9)]
+    hits.close()
+
+
 def test_one_that_always_fails_leaves_one_dead_letter_that_can_be_made_anew(hits: PathHits) -> None:
     broken, calls, others = [True], list[str](), list[str]()
 

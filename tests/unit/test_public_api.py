@@ -92,6 +92,7 @@ CONTRACT: dict[str, dict[str, object]] = {
     "prune": {},
     "verify": {},
     "doctor": {},
+    "prepare_worker": {},
     "schedule": {},
     "close": {"timeout": 5.0},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from pathhits import PathHits
+from tests.faults.writer import BROWSER
+from tests.servers.processes import Process, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -45,3 +48,43 @@ def test_the_worker_takes_its_settings_from_the_app(redis_url: str, sqlite_url: 
     env["PYTHONPATH"] = f"{ROOT}:{tmp_path}"
     done = subprocess.run(worker, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, "REDIS_URL's default was tried: " + done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--no-clock"]])
+def test_a_worker_makes_the_listeners_known_before_its_first_job(
+    options: list[str], redis_url: str, sqlite_url: str, tmp_path: Path, start_process: Callable[..., Process]
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from pathhits import PathHits\n"
+        f"urls = dict(redis_url={redis_url!r}, database_url={sqlite_url!r})\n"
+        "hits = PathHits(**urls, sync_every=86400, deliver_every=86400)\n"
+        "hits.on('product.viewed', name='remember')(print)\n"
+    )
+    hits = PathHits(redis_url=redis_url, database_url=sqlite_url, request_deadline=30)
+    hits.migrate()
+    env = {"PATHHITS_APP": "shop", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    start_process([sys.executable, str(ROOT / "worker.py"), *options], env=env)
+    wait_until(hits.deliveries.listeners, 30.0, "it was made known")
+    assert [one.name for one in hits.deliveries.listeners()] == ["remember"]
+    hits.register_item("product")
+    assert hits.track_view("product", 1, ip="203.0.113.9", user_agent=BROWSER)
+    hits.flush()
+    assert hits.sync().deliveries == 1, "a sync that knows no listener writes its delivery down"
+    hits.close()
+
+
+def test_a_worker_whose_database_is_not_there_yet_starts_all_the_same(
+    redis_url: str, sqlite_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from pathhits import PathHits\n"
+        f"hits = PathHits(redis_url={redis_url!r}, database_url={sqlite_url!r})\n"
+        "hits.on('product.viewed', name='remember')(print)\n"
+    )
+    env = {"PATHHITS_APP": "shop", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    worker = [sys.executable, str(ROOT / "worker.py"), "--burst", "--no-clock"]
+    done = subprocess.run(worker, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "not everything was prepared" in done.stderr
+    assert "pathhits db upgrade" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -101,10 +101,14 @@ class Parts:
         return PendingStore(self.redis, self.keys, visit_timeout=self.settings.visit_timeout)
 
     @built
+    def salts(self) -> SaltStore:
+        """The salts of visitors, in Redis."""
+        return SaltStore(self.redis, self.keys)
+
+    @built
     def buffer(self) -> Buffer:
         """The buffer of this process; flushed when the process ends."""
-        salts = SaltStore(self.redis, self.keys)
-        buffer = Buffer(self.settings, self.pending, salts, self.guard, self.items, self._sql_sink, self.reader)
+        buffer = Buffer(self.settings, self.pending, self.salts, self.guard, self.items, self._sql_sink, self.reader)
         shutdown.watch(buffer)
         return buffer
 

@@ -11,7 +11,7 @@ from pathhits.core import labels
 from pathhits.core.bots import is_bot
 from pathhits.core.clients import client_address
 from pathhits.core.statuses import Reason
-from pathhits.core.visitors import visitor_id
+from pathhits.core.visitors import hex_id, user_id_of, visitor_id
 from pathhits.settings import Settings
 
 #: Routes whose label is remembered; an app has hundreds, so this holds them all and still has an end.
@@ -54,11 +54,11 @@ class Judge:
 
     def viewer(self, entry: Entry, salt: bytes, user_id: str | None = None) -> str:
         """The keyed id that the rules know the entry's viewer by: the user where known, else the visitor."""
-        return _shown(self.visitor(entry, salt) if user_id is None else visitor_id("user", user_id, salt))
+        return hex_id(self.visitor(entry, salt)) if user_id is None else user_id_of(user_id, salt)
 
     def ids(self, entry: Entry, salts: Sequence[bytes]) -> tuple[str, ...]:
         """The keyed ids of the entry's visitor under each of some salts."""
-        return tuple(_shown(self.visitor(entry, salt)) for salt in salts)
+        return tuple(hex_id(self.visitor(entry, salt)) for salt in salts)
 
     def visitor(self, entry: Entry, salt: bytes) -> int:
         """The keyed hash of the entry's client address and user agent."""
@@ -76,7 +76,3 @@ class Judge:
     def _label(self, name: str | None, pattern: str | None, path: str) -> tuple[str, bool]:
         label = labels.choose(name, pattern, path, self._settings.route_label)
         return label, any(self._excluded(word) for word in (label, name, pattern) if word)
-
-
-def _shown(number: int) -> str:
-    return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"

@@ -48,6 +48,7 @@ COMMANDS = (
     upkeep.items_command,
     upkeep.recount_command,
     upkeep.prune_command,
+    upkeep.forget_command,
     listeners.listeners_command,
     listeners.dead,
     schedule.schedule_command,

@@ -87,3 +87,25 @@ def prune_command(hits: PathHits, as_json: bool) -> None:
             f"{report.events:,} events, {report.deliveries:,} deliveries and {report.ledger:,} rows of the ledger "
             f"deleted, {report.seconds:.2f} s"
         )
+
+
+@click.command("forget")
+@click.argument("user_id", metavar="[USER]", required=False)
+@click.option("--ip", help="Forget the visitor of this address instead, with --user-agent.")
+@click.option("--user-agent", default="", help="What the visitor's browser called itself, to the letter.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@with_hits
+def forget_command(
+    hits: PathHits, user_id: str | None, ip: str | None, user_agent: str, yes: bool, as_json: bool
+) -> None:
+    """Take a user, or a visitor, out of the event log. The events stay, and every count, but they are nobody's."""
+    if not user_id and not ip:
+        raise click.UsageError("give a user's id, or --ip with --user-agent")
+    if not yes:
+        click.confirm("What is known of whose events these are will be gone. Go on?", abort=True)
+    report = hits.forget(user_id, ip=ip, user_agent=user_agent)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        click.echo(f"{report.events:,} events are nobody's now.")

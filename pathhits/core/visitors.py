@@ -33,6 +33,16 @@ def visitor_id(address: str, user_agent: str, salt: bytes) -> int:
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 
+def user_id_of(user: str, salt: bytes) -> str:
+    """What rules and the event log know a user by: as a visitor, keyed by ``salt``."""
+    return hex_id(visitor_id("user", user, salt))
+
+
+def hex_id(number: int) -> str:
+    """A 64-bit number as it stands in keys: 16 hexadecimal digits."""
+    return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+
 def once_id(key: str, salt: bytes) -> str:
     """What is remembered of the key of an event, which may name a user: 32 hexadecimal digits, keyed."""
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, key=salt, person=b"once").hexdigest()

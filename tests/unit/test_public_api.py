@@ -90,6 +90,7 @@ CONTRACT: dict[str, dict[str, object]] = {
     "order_by_views": {"statement": "required", "column": "required", "item_type": None},
     "recount": {},
     "prune": {},
+    "forget": {"user_id": None, "ip": None, "user_agent": None},
     "verify": {},
     "doctor": {},
     "prepare_worker": {},
@@ -193,7 +194,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     commands = {
         "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
-        "schedule",
+        "schedule", "forget",
     }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}
@@ -203,7 +204,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
 
 
 def test_the_public_methods_say_what_they_do() -> None:
-    public = [name for name in vars(PathHits) if not name.startswith("_")]
+    public = [name for name in dir(PathHits) if not name.startswith("_")]
     undocumented = [name for name in public if not inspect.getdoc(getattr(PathHits, name))]
     assert not undocumented
 

@@ -1,4 +1,4 @@
-"""`python -m demo_app` starts the whole demo; with `release` it only migrates the tables and fills the catalogue."""
+"""`python -m demo_app` starts the whole demo; with another command it does that: see `python -m demo_app --help`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,37 @@ from pathhits.errors import PathHitsError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status: 0 done, 1 failed, 2 misuse."""
-    parser = argparse.ArgumentParser(prog="python -m demo_app", description=__doc__)
-    parser.add_argument("command", nargs="?", choices=("start", "release"), default="start", help="default: start")
-    command = parser.parse_args(arguments).command
+    options = _parser().parse_args(arguments)
     try:
-        return _release() if command == "release" else _start()
+        return int(options.run(options))
     except PathHitsError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
 
-def _start() -> int:
+def _parser() -> argparse.ArgumentParser:
+    from demo_app import traffic
+
+    parser = argparse.ArgumentParser(prog="python -m demo_app", description="The demo shop of pathhits.")
+    parser.set_defaults(run=_start)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    start = commands.add_parser("start", help="run the shop with its Redis, worker and clock (this is the default)")
+    start.set_defaults(run=_start)
+    release = commands.add_parser("release", help="migrate the tables and fill the catalogue")
+    release.set_defaults(run=_release)
+    visitors = commands.add_parser("traffic", help="send visitors to the demo that runs")
+    visitors.set_defaults(run=traffic.run)
+    traffic.add_arguments(visitors)
+    return parser
+
+
+def _start(_options: argparse.Namespace) -> int:
     from demo_app.launch import launch
 
     return launch()
 
 
-def _release() -> int:
+def _release(_options: argparse.Namespace) -> int:
     from demo_app import create_app
     from demo_app.release import release
 

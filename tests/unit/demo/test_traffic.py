@@ -1,0 +1,174 @@
+"""The people that the demo's traffic is made of, their plans, and the tally of what pathhits should say."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+from threading import Thread
+
+import pytest
+from flask import Flask
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from demo_app import traffic
+from demo_app.traffic.check import Check
+from demo_app.traffic.people import BOTS, BROWSERS, Crowd, Person
+from demo_app.traffic.plans import LONGEST_STAY, Plan, Step, make_plans
+from demo_app.traffic.sending import Sender
+from demo_app.traffic.tally import COOLDOWN, Figures, Tally
+from pathhits import PathHits
+from pathhits.core.bots import is_bot
+
+NOON = 1_795_262_400.0
+
+
+def test_browsers_are_people_and_bots_are_not_and_the_shares_are_of_a_hundred() -> None:
+    assert not [agent for _, agent in BROWSERS if is_bot(agent)]
+    assert [agent for agent in BOTS if is_bot(agent)] == list(BOTS)
+    assert sum(share for share, _ in BROWSERS) == 100
+    assert len({agent for _, agent in BROWSERS}) == len(BROWSERS)
+
+
+def test_a_seed_says_what_is_done_and_not_who_does_it() -> None:
+    first, second, other = (make_plans(50, 60.0, Random(seed)) for seed in (1, 1, 2))
+    assert [shown(plan) for plan in first] == [shown(plan) for plan in second] != [shown(plan) for plan in other]
+    people = {plan.person.address for plan in first + second}
+    assert len(people) == len(first) + len(second)
+
+
+def shown(plan: Plan) -> object:
+    """A plan without the address."""
+    return replace(plan.person, address=""), plan.start, plan.steps
+
+
+@pytest.mark.parametrize("seconds", [3.0, 60.0, 600.0])
+def test_a_plan_is_over_in_time_and_before_a_reload_would_count(seconds: float) -> None:
+    for plan in make_plans(100, seconds, Random(3)):
+        stay = sum(step.pause for step in plan.steps)
+        assert plan.start + stay <= seconds + 1e-6
+        assert stay <= LONGEST_STAY + 1e-6 < COOLDOWN
+
+
+def test_everything_that_is_told_apart_happens() -> None:
+    plans = make_plans(200, 120.0, Random(4))
+    steps = [step for plan in plans for step in plan.steps]
+    assert {plan.person.kind for plan in plans} == {"visitor", "private", "bot", "abuser"}
+    assert {step.method for step in steps} == {"GET", "HEAD", "POST"}
+    assert {step.event[0] for step in steps if step.event} == {"likes", "downloads"}
+    assert {step.event[2] for step in steps if step.event} == {1, -1}
+    assert {name for step in steps for name in step.headers} == {"Referer", "Sec-Purpose", "X-Moz"}
+    assert any("utm_source=" in step.path for step in steps)
+    assert max(len(plan.steps) for plan in plans) == 301, "the abuser"
+
+
+@pytest.fixture
+def someone() -> Person:
+    return Crowd(Random(1)).visitor()
+
+
+def test_a_reload_is_a_hit_and_a_view_only_after_two_minutes(someone: Person) -> None:
+    tally, step = Tally(), Step("/products/jug", "product_detail", item="jug")
+    for seconds in (0.0, 60.0, 119.0, 125.0):
+        tally.answered(someone, step, 200, NOON + seconds)
+    assert tally.figures["hits", ""] == 4
+    assert tally.figures["views", "jug"] == 2
+    assert tally.figures["views refused", "product:cooldown"] == 2
+    assert tally.figures["visitors of a product", "jug"] == tally.figures["visits", ""] == 1
+    assert tally.figures["bounces", ""] == 0
+    assert not tally.may_ask(someone, step, NOON + 125 + 115), "nobody knows on which side of the border it will be"
+    assert tally.may_ask(someone, step, NOON + 125 + 60)
+
+
+def test_who_asks_not_to_be_followed_has_hits_and_views_and_is_no_visitor() -> None:
+    tally = Tally()
+    tally.answered(Crowd(Random(1)).visitor("private"), Step("/products/jug", "product_detail", item="jug"), 200, NOON)
+    assert tally.figures == {
+        ("requests", ""): 1, ("hits", ""): 1, ("hits of a page", "product_detail"): 1, ("views", "jug"): 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "reason"),
+    [
+        (Step("/about", method="POST"), 405, "method"),
+        (Step("/nowhere"), 404, "status"),
+        (Step("/", "home", headers={"Sec-Purpose": "prefetch"}), 200, "prefetch"),
+        (Step("/static/shop.css"), 200, "excluded"),
+    ],
+)
+def test_what_is_not_counted_has_its_reason(someone: Person, step: Step, status: int, reason: str) -> None:
+    tally = Tally()
+    tally.answered(someone, replace(step, status=status), status, NOON)
+    assert tally.figures == {("requests", ""): 1, ("dropped", reason): 1}
+    assert not tally.surprises
+
+
+def test_an_answer_that_was_not_planned_for_is_said_and_its_event_did_not_happen(someone: Person) -> None:
+    tally = Tally()
+    tally.answered(someone, Step("/products/jug/sheet?x=1", "sheet", event=("downloads", "jug", 1)), 500, NOON)
+    assert tally.surprises == {"GET /products/jug/sheet: 500 instead of 200": 1}
+    assert tally.figures == {("requests", ""): 1, ("dropped", "status"): 1}
+
+
+def test_a_run_over_midnight_says_so(someone: Person) -> None:
+    tally = Tally()
+    for moment in (NOON + 43_199, NOON + 43_201):
+        assert not tally.over_midnight
+        tally.answered(someone, Step("/", "home"), 200, moment)
+    assert tally.over_midnight
+
+
+@pytest.fixture
+def served(shop: Flask) -> Iterator[BaseWSGIServer]:
+    """The shop on a port of its own."""
+    server = make_server("127.0.0.1", 0, shop, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="visitors need 127.0.0.0/8")
+def test_the_check_agrees_and_one_hit_of_someone_else_is_a_difference(
+    served: BaseWSGIServer, hits: PathHits, someone: Person
+) -> None:
+    """Slow: it waits as it does in life, for what the web processes may still hold."""
+    check, tally, done = Check(hits), Tally(), []
+    Sender(f"http://127.0.0.1:{served.port}", tally).send(make_plans(5, 1.0, Random(1)), lambda: done.append(1))
+    assert hits.flush(10)
+    assert check.counted(tally.figures) == Figures({key: n for key, n in tally.figures.items() if n})
+    assert len(done) == sum(len(plan.steps) for plan in make_plans(5, 1.0, Random(1)))
+    Sender(f"http://127.0.0.1:{served.port}", Tally()).request(someone, Step("/about", "about"))
+    assert hits.flush(10)
+    differs = check.counted(tally.figures)
+    differs.subtract(tally.figures)
+    assert {key for key, n in differs.items() if n} >= {("requests", ""), ("hits of a page", "about"), ("visits", "")}
+
+
+def test_an_answer_that_does_not_come_is_said_and_the_others_go_on() -> None:
+    tally, plan = Tally(), Plan(Crowd(Random(1)).visitor(), 0.0, (Step("/", "home"), Step("/about", "about")))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        ends = Thread(target=_hang_up, args=(silent, 2))
+        ends.start()
+        Sender(f"http://127.0.0.1:{port}", tally, forwarded=True).send([plan], lambda: None, threads=2)
+        ends.join()
+    assert set(tally.surprises.values()) == {1}
+    assert {what.partition(":")[0] for what in tally.surprises} == {"GET /", "GET /about"}
+    assert not tally.figures
+
+
+def _hang_up(server: socket.socket, times: int) -> None:
+    for _ in range(times):
+        server.accept()[0].close()
+
+
+def test_a_host_elsewhere_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(traffic.CannotSend, match="not on this machine"):
+        traffic._reachable("http://shop.example", forwarded=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select, update
 
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.transactions import write
@@ -52,7 +53,7 @@ class Forgetting:
             last = rows[-1][0]
 
 
-def _all(query: Select[tuple[bytes, int]], connection: Connection) -> Sequence[Row[tuple[bytes, int]]]:
+def _all(query: Select[Any], connection: Connection) -> Sequence[Any]:
     return connection.execute(query).all()
 
 

@@ -7,13 +7,14 @@ import os
 from typing import Any
 
 from pathhits.app.caching import Caching
+from pathhits.app.explaining import Explaining
 from pathhits.app.forgetting import Forgetting
 from pathhits.app.reading import Reading
 from pathhits.app.watching import Watching
 from pathhits.errors import SettingsError
 
 
-class PathHits(Caching, Reading, Forgetting, Watching):
+class PathHits(Caching, Explaining, Forgetting, Reading, Watching):
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 
     ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.

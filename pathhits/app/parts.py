@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from pathhits.capture.detour import Aside
+    from pathhits.capture.explaining import FindRoute
     from pathhits.itemstats import ItemReads
     from pathhits.stats import Stats
     from pathhits.storage.sql.deliveries import Deliveries
@@ -62,6 +63,8 @@ class Parts:
         except TypeError as error:
             raise SettingsError(f"unknown setting: {error}") from None
         self.guard = Guard()
+        #: Set by the integration that knows the app's routes.
+        self.find_route: FindRoute | None = None
         self._deadline = Deadline(self.settings.request_deadline)
         self._last_counts: OrderedDict[str, Count] = OrderedDict()
         self._mirrors: list[Mirror] = []

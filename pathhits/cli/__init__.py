@@ -14,7 +14,7 @@ import click
 
 from pathhits import __version__
 from pathhits.app import PathHits
-from pathhits.cli import counts, db, listeners, processes, schedule, upkeep
+from pathhits.cli import counts, db, explain, listeners, processes, schedule, upkeep
 from pathhits.cli.options import Moment
 from pathhits.logs import log_to_stderr
 
@@ -45,6 +45,7 @@ COMMANDS = (
     counts.item_command,
     upkeep.doctor_command,
     upkeep.verify_command,
+    explain.explain_command,
     upkeep.items_command,
     upkeep.recount_command,
     upkeep.prune_command,

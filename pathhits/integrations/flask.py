@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from flask import Flask, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from pathhits.capture.exchange import Exchange, current
 from pathhits.errors import SettingsError
@@ -34,6 +36,7 @@ def init_app(hits: PathHits, app: Flask) -> None:
     if getattr(app.wsgi_app, "__func__", None) is not Flask.wsgi_app:
         # A middleware stands between, and may hide its environ from us. The hook costs more than all the rest.
         app.before_request_funcs.setdefault(None, []).insert(0, partial(_note_from_inside, hits, apps))
+    hits.find_route = partial(_find_route, ref(app), apps)
     if hits.settings.enabled:
         resolve = partial(_name_rule, apps)
         counted = count_wsgi(app.wsgi_app, hits.recorder, hits.settings.believed_header, resolve, _request)
@@ -69,6 +72,20 @@ def _request(environ: Mapping[str, Any]) -> Any:
 def _name_rule(apps: set[str], exchange: Exchange) -> None:
     # Two apps with one PathHits may both have an "index".
     name_rule(exchange, alone=len(apps) == 1)
+
+
+def _find_route(app: ReferenceType[Flask], apps: set[str], exchange: Exchange, host: str) -> None:
+    """The route that ``app`` has for a request that nobody makes; one it would redirect is a redirect."""
+    here = app()
+    if here is None:
+        return
+    try:
+        exchange.rule, exchange.params = here.url_map.bind(host).match(exchange.path, exchange.method, return_rule=True)
+    except RequestRedirect as redirect:
+        exchange.status = redirect.code
+    except HTTPException:
+        exchange.rule = None
+    _name_rule(apps, exchange)
 
 
 def _note_from_inside(hits: PathHits, apps: set[str]) -> None:

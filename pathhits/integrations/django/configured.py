@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from threading import RLock
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from pathhits.app import PathHits
+from pathhits.capture.exchange import Exchange
 from pathhits.settings import Settings
 
 
@@ -27,7 +29,13 @@ class DjangoHits(PathHits):
                 given = dict(getattr(settings, "PATHHITS", {}))
                 identify = given.pop("IDENTIFY", None)
                 super().__init__(Settings.from_mapping(given), identify=_imported(identify))
+                self.find_route = _find_route
         return object.__getattribute__(self, name)
+
+
+def _find_route(exchange: Exchange, host: str) -> None:
+    # Not before it is asked: the routes of a project may import what is not ready yet.
+    import_module("pathhits.integrations.django.labels").find_route(exchange)
 
 
 def _imported(identify: Any) -> Any:

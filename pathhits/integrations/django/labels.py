@@ -40,6 +40,13 @@ def note_match(exchange: Exchange, request: HttpRequest) -> None:
     exchange.params = match.kwargs
 
 
+def find_route(exchange: Exchange) -> None:
+    """Note the route of a request that nobody makes."""
+    request = HttpRequest()
+    request.path = request.path_info = exchange.path
+    note_match(exchange, request)
+
+
 def label_of(request: HttpRequest, prefer: RouteLabel) -> str:
     """The label that a hit on the page of ``request`` counts under."""
     counted = current.get()

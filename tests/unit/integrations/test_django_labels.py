@@ -464,3 +464,12 @@ def test_the_command_hands_its_arguments_to_the_command_line(
 )
 def test_routes_are_made_readable(route: str, shown: str) -> None:
     assert readable(route) == shown
+
+
+@pytest.mark.parametrize("row", [row for row in BY_NAME if not row.label.startswith("!")])
+def test_explain_finds_the_route_without_a_request(row: Row) -> None:
+    assert hits.explain(row.path).label == row.label
+
+
+def test_explain_says_that_no_route_matched() -> None:
+    assert hits.explain("/nowhere/at/all/").reason == "unmatched"

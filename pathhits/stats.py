@@ -332,7 +332,7 @@ class Stats:
 
     def _deltas(self, generation: str) -> dict[Delta, int]:
         try:
-            return _parsed(self._pending.read(generation))
+            return parse_deltas(self._pending.read(generation))
         except NotAGeneration:
             return {}
 
@@ -356,7 +356,8 @@ def _touches(window: Window, day: int) -> bool:
     )
 
 
-def _parsed(fields: Mapping[bytes, bytes]) -> dict[Delta, int]:
+def parse_deltas(fields: Mapping[bytes, bytes]) -> dict[Delta, int]:
+    """The deltas of a generation as Redis has it; what makes no sense is left out."""
     found = {}
     for field, amount in fields.items():
         try:

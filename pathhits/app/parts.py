@@ -38,6 +38,7 @@ from pathhits.storage.redis.salts import SaltStore
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from pathhits.browsing import Browsing
     from pathhits.capture.detour import Aside
     from pathhits.capture.explaining import FindRoute
     from pathhits.itemstats import ItemReads
@@ -213,6 +214,14 @@ class Parts:
         from pathhits.stats import Stats
 
         return Stats(self.pending, self.reads, self.settings.redis_url)
+
+    @built
+    def browsing(self) -> Browsing:
+        """Questions of the dashboard to both stores."""
+        from pathhits.browsing import Browsing
+        from pathhits.storage.sql.browse import Browse
+
+        return Browsing(self.pending, self.reads, Browse(self.engine), self.settings.redis_url)
 
     @built
     def item_reads(self) -> ItemReads:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 By = Literal["hour", "day", "week", "month"]
@@ -77,6 +77,29 @@ def bucket_index(starts: Sequence[datetime]) -> Callable[[int], int]:
     """
     first_hours = [to_hour(start, round_up=True) for start in starts]
     return lambda hour: bisect_right(first_hours, hour) - 1
+
+
+class Run(NamedTuple):
+    """Buckets of one length in a row: the first UTC hour, how many hours each has, and how many there are."""
+
+    first: int
+    width: int
+    steps: int
+
+
+def runs(starts: Sequence[datetime], until: datetime) -> list[Run]:
+    """The buckets that begin at ``starts``, the last up to ``until``, as few `Run`: a database can sum by them.
+
+    The days of a year are five, as two of them are an hour shorter or longer. Raises ValueError for a naive datetime.
+    """
+    hours = [to_hour(moment, round_up=True) for moment in (*starts, until)]
+    found: list[Run] = []
+    for first, after in pairwise(hours):
+        if found and found[-1].width == after - first:
+            found[-1] = found[-1]._replace(steps=found[-1].steps + 1)
+        else:
+            found.append(Run(first, after - first, 1))
+    return found
 
 
 def _starts(since: datetime, until: datetime, by: By, here: tzinfo) -> list[datetime]:

@@ -182,19 +182,17 @@ def _sql(settings: Settings, engine: Engine, reads: Reads) -> Iterator[Finding]:
             yield Finding("SQL", "error", f"{url} {has}: run 'pathhits db upgrade'")
             return
         yield Finding("SQL", "ok", f"{url} answers, revision {at}")
-        totals = reads.totals()
+        dead_letters, near_max = reads.warnings()
         yield from _listeners(settings, Deliveries(engine))
     except (SQLAlchemyError, PathHitsError) as error:
         reason = redact(str(getattr(error, "orig", None) or error).partition("\n")[0])
         yield Finding("SQL", "error", f"{url} did not answer: {reason}; check DATABASE_URL and the server")
         return
-    if totals["near_max"]:
+    if near_max:
+        yield Finding("counters", "error", f"{near_max} of path_counters are near 2^63 and will be clamped there")
+    if dead_letters:
         yield Finding(
-            "counters", "error", f"{totals['near_max']} of path_counters are near 2^63 and will be clamped there"
-        )
-    if totals["dead_letters"]:
-        yield Finding(
-            "dead letters", "warning", f"{totals['dead_letters']} fields could not be stored: see pathhits_dead_letters"
+            "dead letters", "warning", f"{dead_letters} fields could not be stored: see pathhits_dead_letters"
         )
 
 

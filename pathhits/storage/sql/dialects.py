@@ -20,6 +20,7 @@ from sqlalchemy import (
     CursorResult,
     Dialect,
     Engine,
+    String,
     Table,
     create_engine,
     event,
@@ -273,6 +274,26 @@ def _true(element: EachTime, compiler: Any, **options: Any) -> str:
 @compiles(EachTime, "mysql", "mariadb")
 def _uncacheable(element: EachTime, compiler: Any, **options: Any) -> str:
     return "RAND() >= 0"
+
+
+class by_code_point(ColumnElement[str]):  # used as a function
+    """A text that sorts by its code points, as Python sorts, whatever the locale of the database."""
+
+    inherit_cache = True
+    type = String()
+
+    def __init__(self, text: ColumnElement[str]) -> None:
+        self.text = text
+
+
+@compiles(by_code_point)
+def _as_it_is(element: by_code_point, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.text, **options))
+
+
+@compiles(by_code_point, "postgresql")
+def _with_collation(element: by_code_point, compiler: Any, **options: Any) -> str:
+    return f'{compiler.process(element.text, **options)} COLLATE "C"'
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -156,7 +156,7 @@ class Reads:
         item_type: str | None = None,
     ) -> Stored:
         """The ``limit`` subjects with the most in the window (of one type of items), and those ``also`` asked for."""
-        counted = _counted_in(family, window)
+        counted = counted_in(family, window)
         name = family.name
         owned = family.totals.c.id == counted.c.owner
         each = select(name.label("name"), counted.c.amount).join_from(counted, family.totals, owned)
@@ -220,6 +220,13 @@ class Reads:
         whole = {name: found.pop(f"high {name}") * _HALF + found.pop(f"low {name}") for name in sums}
         return found | whole
 
+    def warnings(self) -> tuple[int, int]:
+        """How many fields stand aside as dead letters, and how many counters are near their maximum."""
+        near = select(func.count()).where(tables.path_counters.c.hit_count >= tables.COUNTER_NEAR_MAX)
+        dead = select(func.count()).select_from(tables.dead_letters)
+        row = self._rows(select(dead.scalar_subquery(), near.scalar_subquery()))[0]
+        return int(row[0]), int(row[1])
+
     def last_syncs(self, limit: int) -> list[Mapping[str, Any]]:
         """The generations taken in last: moment, paths, hits, errors, seconds."""
         c = tables.ledger.c
@@ -255,7 +262,7 @@ class Reads:
             raise explained(self._engine, error) from error
 
 
-def _counted_in(family: Family, window: Window) -> FromClause:
+def counted_in(family: Family, window: Window) -> FromClause:
     """Owners and amounts in the window: whole days from the table of days, the edges from the hours."""
     if window.since is None and window.until is None:
         return select(family.totals.c.id.label("owner"), family.total.label("amount")).subquery()

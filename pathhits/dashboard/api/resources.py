@@ -1,0 +1,271 @@
+"""What the dashboard knows: a `Query` and one look at the stores in, dataclasses of `shapes` out.
+
+Pages and the API call the same functions, so that they show the same numbers. Each may raise `StoreUnavailable`, and
+`NotMigrated` before the first migration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from pathhits.app import PathHits
+from pathhits.browsing import Step, View
+from pathhits.core.periods import bucket_starts, zone
+from pathhits.core.rules import subject
+from pathhits.dashboard.api.shapes import (
+    Active,
+    Changes,
+    CounterRow,
+    DropRow,
+    Drops,
+    EventRow,
+    Events,
+    Figures,
+    HotChange,
+    HotItem,
+    HotItems,
+    Item,
+    ItemRow,
+    Items,
+    PathRow,
+    Paths,
+    Point,
+    Series,
+    Span,
+    Summary,
+    ViewPoint,
+)
+from pathhits.dashboard.queries import Period, Query
+from pathhits.hits import BOUNCES, HITS, REQUESTS, SECONDS, VIEWS, VISITS
+from pathhits.storage.sql.browse import StoredEvent
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Changes of an item between hot and cool that are shown.
+HOT_CHANGES = 20
+
+
+def summary(view: View, query: Query) -> Summary:
+    """The figures of the period, and how they changed against the period before."""
+    now = _figures(_one(view, query, query.period), query)
+    before, period = None, None
+    if query.compare:
+        period = query.before_so_far
+        before = _before(view, query, period)
+    return Summary(
+        query.range,
+        query.tz,
+        Span(*query.period),
+        query.is_running,
+        query.path,
+        now,
+        before,
+        None if period is None else Span(*period),
+        None if before is None else _changes(now, before),
+    )
+
+
+def series(view: View, query: Query) -> Series:
+    """The figures by step, and those of the period before, where they are to be compared."""
+    steps = _steps(view, query, query.period)
+    before = _points(_steps(view, query, query.before), query.since, query) if query.compare else ()
+    shown = [step for step in steps if step.start.astimezone(UTC) <= query.now.astimezone(UTC)]
+    points = _points(steps, query.until, query)[: len(shown)]
+    return Series(query.by, query.tz, query.path, query.is_running, points, before)
+
+
+def paths(view: View, query: Query) -> Paths:
+    """A page of the labels with hits in the period; of the one label a view is narrowed to, where it is."""
+    everything = view.site([query.since], query.until)[0].amounts.get(HITS, 0)
+    if query.path is not None:
+        found = _one(view, query, query.period)
+        hits = found.amounts.get(HITS, 0)
+        only = [PathRow(query.path, hits, found.visitors, _share(hits, everything))] if hits else []
+        return Paths(tuple(only if query.page == 1 else ()), len(only), query.page, query.limit)
+    page = view.paths(*query.period, page=query.page, limit=query.limit, order=query.sort, search=query.search)
+    rows = tuple(PathRow(row.name, row.amount, row.visitors, _share(row.amount, everything)) for row in page.rows)
+    return Paths(rows, page.total, query.page, query.limit)
+
+
+def items(view: View, query: Query, item_type: str | None = None) -> Items:
+    """A page of the items with views in the period, of one type where it is given."""
+    page = view.items(
+        item_type, *query.period, page=query.page, limit=query.limit, order=query.sort, search=query.search
+    )
+    rows = []
+    for row in page.rows:
+        kind, _, one = row.name.partition(":")
+        rows.append(ItemRow(kind, one, row.amount, row.visitors))
+    return Items(tuple(rows), page.total, query.page, query.limit)
+
+
+def hot(hits: PathHits, query: Query, item_type: str) -> HotItems:
+    """The items of a type that are hot now."""
+    found = hits.item_reads.hot_items(item_type, query.limit)
+    return HotItems(
+        tuple(
+            HotItem(row.item_type, row.item_id, row.recent_views, row.views, row.visitors, _here(row.hot_since, query))
+            for row in found
+        )
+    )
+
+
+def item(hits: PathHits, view: View, query: Query, item_type: str, item_id: str) -> Item:
+    """One item, and its views in the period by step."""
+    stats = hits.item_reads.item_stats(item_type, item_id)
+    more = hits.browsing.item(subject(item_type, item_id), HOT_CHANGES)
+    names = sorted({*more.counters, *hits.event_types.counters})
+    totals = hits.stats.counters(item_type, [(item_id, name) for name in names])
+    return Item(
+        stats.item_type,
+        stats.item_id,
+        int(stats.views),
+        stats.views.pending,
+        stats.visitors,
+        stats.visits,
+        stats.recent_views,
+        stats.average_duration,
+        stats.is_hot,
+        _here(stats.hot_changed_at, query) if stats.is_hot else None,
+        _here(stats.first_seen, query),
+        _here(stats.last_seen, query),
+        more.rank,
+        stats.partial,
+        tuple(CounterRow(name, int(n)) for name, n in zip(names, totals, strict=True) if n or name in more.counters),
+        tuple(HotChange(_moment(moment, query), is_hot, recent_views) for moment, is_hot, recent_views in more.changes),
+        _views(view, query, subject(item_type, item_id)),
+    )
+
+
+def drops(view: View, query: Query) -> Drops:
+    """What became of the requests of the period."""
+    amounts = view.site([query.since], query.until)[0].amounts
+    rows = tuple(DropRow(reason, n) for reason, n in view.reasons(*query.period).items())
+    return Drops(amounts.get(REQUESTS, 0), amounts.get(HITS, 0), rows)
+
+
+def active(hits: PathHits, query: Query) -> Active:
+    """Who is here now."""
+    return Active(hits.active_visitors(), query.now)
+
+
+def events(hits: PathHits, query: Query, *, item: str = "", name: str = "") -> Events:
+    """A page of the stored events of the period, the last first: of one item (``type:id``), or of one name."""
+    rows, total = hits.browsing.events(*query.period, item=item, name=name, page=query.page, limit=query.limit)
+    return Events(tuple(_event(row, query) for row in rows), total, query.page, query.limit)
+
+
+def _event(row: StoredEvent, query: Query) -> EventRow:
+    item_type, _, item_id = row.item.partition(":")
+    return EventRow(
+        row.id.hex(),
+        _moment(row.moment, query),
+        row.name,
+        item_type,
+        item_id,
+        f"{row.visitor % 2**64:016x}" if row.visitor else "",
+        row.user_id,
+        row.user_agent,
+        row.referrer,
+        _properties(row.properties),
+    )
+
+
+def _properties(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _views(view: View, query: Query, item: str) -> tuple[ViewPoint, ...]:
+    starts = bucket_starts(*query.period, query.by, query.tz)
+    steps = view.item(item, starts, query.until)
+    now = query.now.astimezone(UTC)
+    return tuple(
+        ViewPoint(step.start, end, step.amounts.get(VIEWS, 0), step.visitors)
+        for step, end in zip(steps, [*starts[1:], query.until], strict=True)
+        if step.start.astimezone(UTC) <= now
+    )
+
+
+def _steps(view: View, query: Query, period: Period) -> list[Step]:
+    starts = bucket_starts(*period, query.by, query.tz)
+    # What the period cuts off the first step is not counted.
+    starts = [max(start, period.since, key=lambda one: one.astimezone(UTC)) for start in starts]
+    return _of(view, query, starts, period.until)
+
+
+def _one(view: View, query: Query, period: Period) -> Step:
+    return _of(view, query, [period.since], period.until)[0]
+
+
+def _of(view: View, query: Query, starts: Sequence[datetime], until: datetime) -> list[Step]:
+    return view.site(starts, until) if query.path is None else view.label(query.path, starts, until)
+
+
+def _points(steps: Sequence[Step], until: datetime, query: Query) -> tuple[Point, ...]:
+    ends = [after.start for _, after in pairwise(steps)] + [until]
+    found = []
+    for step, end in zip(steps, ends, strict=False):
+        numbers = _figures(step, query)
+        found.append(
+            Point(
+                step.start, end, numbers.hits, numbers.visitors, numbers.visits, numbers.bounce_rate,
+                numbers.average_duration,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _figures(step: Step, query: Query) -> Figures:
+    amounts = step.amounts
+    if query.path is not None:
+        return Figures(amounts.get(HITS, 0), step.visitors, None, None, None)
+    visits = amounts.get(VISITS, 0)
+    return Figures(
+        amounts.get(HITS, 0),
+        step.visitors,
+        visits,
+        min(amounts.get(BOUNCES, 0) / visits, 1.0) if visits else None,
+        amounts.get(SECONDS, 0) / visits if visits else None,
+    )
+
+
+def _before(view: View, query: Query, period: Period) -> Figures:
+    """The figures of the period before, or of so much of it; its visitors are those of whole days."""
+    figures = _figures(_one(view, query, period), query)
+    if not query.is_running:
+        return figures
+    whole = query.before
+    if (whole.until.astimezone(UTC) - whole.since.astimezone(UTC)).days < 2:
+        visitors = None
+    else:
+        visitors = _one(view, query, whole).visitors
+    return Figures(figures.hits, visitors, figures.visits, figures.bounce_rate, figures.average_duration)
+
+
+def _changes(now: Figures, before: Figures) -> Changes:
+    names = [one.name for one in fields(Figures)]
+    return Changes(**{name: _change(getattr(now, name), getattr(before, name)) for name in names})
+
+
+def _change(now: float | None, before: float | None) -> float | None:
+    return (now - before) / before if now is not None and before else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return min(part / whole, 1.0) if whole else None
+
+
+def _moment(milliseconds: int, query: Query) -> datetime:
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).astimezone(zone(query.tz))
+
+
+def _here(moment: datetime | None, query: Query) -> datetime | None:
+    return None if moment is None else moment.astimezone(zone(query.tz))

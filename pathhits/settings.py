@@ -17,6 +17,7 @@ RouteLabel = Literal["name", "pattern", "path"]
 Bots = Literal["drop", "count"]
 SaltRotation = Literal["day", "week", "month", "never"]
 UserIds = Literal["keyed", "plain"]
+SearchLog = Literal["all", "with_results"]
 TrustedProxies = int | tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 ENV_PREFIX = "PATHHITS_"
@@ -125,6 +126,9 @@ class Settings:
     retention_events: int = setting(90, "days", "How long events are kept, whole UTC days; 0 keeps them for ever.")
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
     prune_every: float = setting(86_400.0, "s", "How often the clock has old events deleted; a day: at midnight UTC.")
+
+    search_log: SearchLog = setting("all", "", "Searches that are logged and counted: all, or with_results.")
+    max_searches: int = setting(10_000, "queries", "Distinct queries counted a UTC day, then (other).")
 
     listeners_off: tuple[str, ...] = setting((), "globs", "Names of listeners that are not called; their events wait.")
     listener_attempts: int = setting(3, "calls", "How often a listener that fails is called with an event in all.")
@@ -377,6 +381,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "route_label": _choice("name", "pattern", "path"),
     "bots": _choice("drop", "count"),
     "user_ids": _choice("keyed", "plain"),
+    "search_log": _choice("all", "with_results"),
     "salt_rotation": _choice("day", "week", "month", "never"),
     "trusted_proxies": _proxies,
     "count_statuses": _statuses,
@@ -400,6 +405,7 @@ _POSITIVE = (
     "listener_attempts",
     "request_deadline",
     "max_labels",
+    "max_searches",
     "buffer_size",
     "hot_at",
 )

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import redis
@@ -19,11 +19,13 @@ from pathhits.core import labels
 from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.core.rules import subject, type_of
+from pathhits.core.searches import SearchRow
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import BOUNCES, CORRECTED, DROPS, HITS, REFUSALS, SECONDS, SITE, VIEWS, VISITS, Delta, Sketch
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Reads, Stored, Window
+from pathhits.storage.sql.searchreads import StoredSearch
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 
 T = TypeVar("T")
@@ -239,6 +241,25 @@ class Stats:
         """Visitors who made a hit in the last five minutes."""
         return self._redis(self._pending.active_visitors)
 
+    def searches(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 10,
+        entity_type: str | None = None,
+        *,
+        failed: bool = False,
+    ) -> list[SearchRow]:
+        """The queries with the most searches between two aware datetimes, in whole UTC hours; None is without end.
+
+        A search that is known to have found nothing is among the ``failed`` ones and not among the others. It is what
+        SQL has: searches are there seconds after they were made. ``entity_type`` is "" for those that named none.
+        """
+        if limit < 1:
+            return []
+        stored = self._reads.searches(_window(since, until), limit, entity_type, failed=failed)
+        return [_search_row(row) for row in stored]
+
     def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
         """Requests that were seen and are no hits, by reason, the most frequent first."""
         return self._by_reason(DROPS, _window(since, until))
@@ -365,6 +386,12 @@ def parse_deltas(fields: Mapping[bytes, bytes]) -> dict[Delta, int]:
         except ValueError:
             continue
     return found
+
+
+def _search_row(row: StoredSearch) -> SearchRow:
+    average = row.results / row.counted if row.counted else None
+    last_at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=row.last_at)
+    return SearchRow(row.query, row.searches, row.visitors, average, last_at, row.entity_type)
 
 
 def _of_type(sums: Counter[str], item_type: str) -> Counter[str]:

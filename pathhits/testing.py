@@ -25,12 +25,15 @@ from pathhits.capture.tracking import Tracking
 from pathhits.capture.viewing import Viewing
 from pathhits.capture.visits import MemoryVisits
 from pathhits.core import labels
+from pathhits.core.eventtypes import SEARCH
+from pathhits.core.periods import to_hour
 from pathhits.core.remembered import Remembered
 from pathhits.core.rules import subject, type_of
+from pathhits.core.searches import Search, search_of
 from pathhits.core.statuses import REASONS
 from pathhits.core.visitors import SALT_BYTES
 from pathhits.errors import PathHitsError, SettingsError
-from pathhits.events import Event, Logged
+from pathhits.events import Event, Logged, milliseconds
 from pathhits.hits import (
     ASKED,
     DROPS,
@@ -53,6 +56,7 @@ from pathhits.stats import Stats
 from pathhits.storage.redis.pending import VISIT_TIMEOUT, Added, Pending, PendingHours, PendingStore
 from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.reads import Reads, Window
+from pathhits.storage.sql.searchreads import StoredSearch
 from pathhits.storage.sql.tables import ITEMS, Family
 
 __all__ = [
@@ -254,12 +258,40 @@ class _NothingStored(Reads):
         mark = ITEM_MARK if family is ITEMS else ""
         return {name: self._days(mark + name, window) for name in wanted}
 
+    def searches(
+        self, window: Window, limit: int, entity_type: str | None = None, *, failed: bool = False
+    ) -> list[StoredSearch]:
+        self._sink.settle()
+        found: dict[Search, list[tuple[Event, int | None]]] = {}
+        for event in self._sink.events:
+            said = search_of(event.properties) if event.name == SEARCH else None
+            if said and said[0].failed == failed and window.holds(to_hour(event.moment)):
+                found.setdefault(said[0], []).append((event, said[1]))
+        rows = [_stored_search(search, events) for search, events in found.items()]
+        rows = [row for row in rows if entity_type in (None, row.entity_type)]
+        return sorted(rows, key=lambda row: (-row.searches, row.query, row.entity_type))[:limit]
+
     def _days(self, label: str, window: Window) -> dict[int, int]:
         held = {sketch.day: len(seen) for sketch, seen in self._sink.seen.items() if sketch.label == label}
         return {day: n for day, n in held.items() if any(window.holds(day * 24 + hour) for hour in range(24))}
 
     def _rows(self, query: Any) -> Sequence[Any]:
         return []
+
+
+def _stored_search(search: Search, events: Sequence[tuple[Event, int | None]]) -> StoredSearch:
+    counts = [n for _, n in events if n is not None]
+    seen = {(event.moment.date(), event.visitor) for event, _ in events if event.visitor}
+    last = max(event.moment for event, _ in events)
+    return StoredSearch(
+        search.query,
+        search.entity_type,
+        len(events),
+        len(counts),
+        sum(counts),
+        len(seen),
+        milliseconds(last.timestamp()),
+    )
 
 
 class Counted:
@@ -350,7 +382,7 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
         "item_reads": ItemReads(sink, stored, lambda: "", hits.settings, lambda: clock.now.timestamp()),
         "court": sink.court,
         "viewing": viewing,
-        "tracking": Tracking(hits.event_types, buffer, viewing, hits.guard, hits.settings.bots == "drop"),
+        "tracking": Tracking(hits.event_types, buffer, viewing, hits.guard, hits.settings),
         "_last_counts": OrderedDict(),
         "_last_items": Remembered(inf, 100),
         "_last_hot": Remembered(inf, 100),

@@ -166,7 +166,7 @@ class Parts:
     @built
     def tracking(self) -> Tracking:
         """The explicit way to log events."""
-        return Tracking(self.event_types, self.buffer, self.viewing, self.guard, self.settings.bots == "drop")
+        return Tracking(self.event_types, self.buffer, self.viewing, self.guard, self.settings)
 
     @built
     def _beacon(self) -> Beacon:
@@ -192,7 +192,7 @@ class Parts:
         """The one writer of counts into SQL."""
         from pathhits.storage.sql.ledger import Ledger
 
-        return Ledger(self.engine)
+        return Ledger(self.engine, max_searches=self.settings.max_searches)
 
     @built
     def deliveries(self) -> Deliveries:
@@ -240,7 +240,7 @@ class Parts:
         from pathhits.jobs.fallback import TRIES, SqlSink
         from pathhits.storage.sql.ledger import Ledger
 
-        return SqlSink(Ledger(self.engine, tries=TRIES))
+        return SqlSink(Ledger(self.engine, tries=TRIES, max_searches=self.settings.max_searches))
 
     def _answer(self, ask: Callable[[], T]) -> T | None:
         """What ``ask`` reads, in time; else None, and the reason is in the log."""

@@ -11,18 +11,21 @@ from pathhits.capture.viewing import Viewing
 from pathhits.core.bots import is_bot
 from pathhits.core.eventtypes import RATED, SEARCH, EventType, EventTypes, properties_text
 from pathhits.core.rules import Refusal, Verdict, subject
+from pathhits.core.searches import search_properties
 from pathhits.errors import EventError
+from pathhits.settings import Settings
 
 
 class Tracking:
     """Takes events of the app; never asks Redis or SQL."""
 
-    def __init__(self, types: EventTypes, buffer: Buffer, viewing: Viewing, guard: Guard, drop_bots: bool) -> None:
+    def __init__(self, types: EventTypes, buffer: Buffer, viewing: Viewing, guard: Guard, settings: Settings) -> None:
         self._types = types
         self._buffer = buffer
         self._viewing = viewing
         self._guard = guard
-        self._drop_bots = drop_bots
+        self._drop_bots = settings.bots == "drop"
+        self._with_results = settings.search_log == "with_results"
 
     def track(
         self,
@@ -39,13 +42,15 @@ class Tracking:
         kind = self._types[name]
         amounts = kind.amounts(kind.check(value))
         valued = name.endswith(f".{RATED}") or value != 1
+        if name == SEARCH and isinstance(properties, Mapping):
+            properties = search_properties(properties)
         text = properties_text(name, properties, value, valued=valued)
         told_key = None if key is None else str(key)
         try:
             entry = self._viewing.person(ip, user_agent)
             user = entry.user if user_id is None else str(user_id)
             bot = self._drop_bots and user is None and entry.user_agent is not None and is_bot(entry.user_agent)
-            reason = Refusal.BOT if bot else ""
+            reason = Refusal.BOT if bot else self._unwanted(name, properties)
             self._buffer.tell(
                 Told(entry, name, _item(kind, item_id), amounts, text, user, told_key, reason),
             )
@@ -55,6 +60,11 @@ class Tracking:
         except Exception as error:
             self._guard.failed("internal", error)
             return Verdict(Refusal.UNAVAILABLE)
+
+    def _unwanted(self, name: str, properties: Mapping[str, Any] | None) -> str:
+        """Why an event is not logged although it can be."""
+        in_vain = name == SEARCH and properties is not None and properties.get("result_count") == 0
+        return Refusal.NO_RESULTS if in_vain and self._with_results else ""
 
 
 def _item(kind: EventType, item_id: object | None) -> str:

@@ -14,7 +14,7 @@ import click
 
 from pathhits import __version__
 from pathhits.app import PathHits
-from pathhits.cli import counts, db, explain, listeners, processes, schedule, upkeep
+from pathhits.cli import counts, db, explain, listeners, processes, schedule, searches, upkeep
 from pathhits.cli.options import Moment
 from pathhits.logs import log_to_stderr
 
@@ -43,6 +43,7 @@ COMMANDS = (
     counts.stats_command,
     counts.top_command,
     counts.item_command,
+    searches.searches_command,
     upkeep.doctor_command,
     upkeep.verify_command,
     explain.explain_command,

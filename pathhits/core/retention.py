@@ -6,6 +6,8 @@ from __future__ import annotations
 DAY_MS = 86_400_000
 #: Days that a row of the ledger is kept after its generation was taken in.
 LEDGER_DAYS = 30
+#: Days for which the visitors of a query are told apart: longer than any search waits for SQL.
+SEARCH_VISITOR_DAYS = 7
 
 
 def first_kept_day(now: int, days: int) -> int:

@@ -34,6 +34,7 @@ class Refusal:
     BOT = "bot"
     UNAVAILABLE = "unavailable"
     UNCERTAIN = "uncertain"
+    NO_RESULTS = "no_results"
 
 
 #: Each refusal and what it says to a reader of the counts.
@@ -45,6 +46,7 @@ REFUSALS: dict[str, str] = {
     Refusal.BOT: "The user agent was a crawler, an HTTP library or empty.",
     Refusal.UNAVAILABLE: "Redis did not answer in time; the view is judged later.",
     Refusal.UNCERTAIN: "It was sent, and whether Redis kept it cannot be known.",
+    Refusal.NO_RESULTS: "The search found nothing, and SEARCH_LOG=with_results.",
 }
 
 

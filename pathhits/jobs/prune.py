@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pathhits.core.retention import DAY_MS, LEDGER_DAYS, first_kept_day
+from pathhits.core.retention import DAY_MS, LEDGER_DAYS, SEARCH_VISITOR_DAYS, first_kept_day
 from pathhits.storage.sql.deliveries import Deliveries
 from pathhits.storage.sql.retention import Retention
 
@@ -21,12 +21,16 @@ ROWS_A_STEP = 1_000
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What one run deleted: events, rows of the ledger (their sums stay), deliveries made, and seconds spent."""
+    """What one run deleted: events, rows of the ledger (their sums stay), deliveries made, and seconds spent.
+
+    ``search_visitors`` are rows that told who searched for what on a day; how many it were is known without them.
+    """
 
     events: int = 0
     ledger: int = 0
     seconds: float = 0.0
     deliveries: int = 0
+    search_visitors: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
@@ -48,7 +52,8 @@ def prune(
     old = datetime.fromtimestamp(now / 1000, UTC) - timedelta(days=LEDGER_DAYS)
     ledger = _all(lambda: retention.fold_ledger(old, live(), ROWS_A_STEP))
     made = _all(lambda: deliveries.prune(now - DAY_MS, ROWS_A_STEP))
-    report = PruneReport(events, ledger, time.monotonic() - started, made)
+    visitors = _all(lambda: retention.prune_search_visitors(now // DAY_MS - SEARCH_VISITOR_DAYS, ROWS_A_STEP))
+    report = PruneReport(events, ledger, time.monotonic() - started, made, visitors)
     logger.info("prune: %d events, %d rows of the ledger, %.3f s", report.events, report.ledger, report.seconds)
     return report
 

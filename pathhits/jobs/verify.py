@@ -59,6 +59,8 @@ def verify(reads: Reads, first_day: int | None = None) -> VerifyReport:
         Check("timed views by day = items", totals["item_day_timed_views"], totals["item_timed_views"]),
         Check("hours of counters = counters", totals["counter_hours"], totals["counters"]),
         Check("days of counters = counters", totals["counter_days"], totals["counters"]),
+        Check("hours of searches = searches", totals["search_hours"], totals["searches"]),
+        Check("days of searches = searches", totals["search_days"], totals["searches"]),
         Check("requests = hits + drops", totals["requests"], totals["site_hits"] + totals["drops"]),
     )
     return VerifyReport(checks + (_log_checks(totals) if first_day is not None else ()), totals["dead_letters"])

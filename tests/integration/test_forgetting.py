@@ -84,6 +84,18 @@ def test_a_visitor_is_found_by_address_and_agent_also_where_it_is_pending(hits: 
     assert [row["user_agent"] for row in events(hits)].count("") == 2
 
 
+def test_nobody_is_left_who_searched_and_visitors_of_a_query_stay_as_many(hits: PathHits) -> None:
+    for last in (1, 1, 2):
+        hits.track_search("jug", ip=f"198.51.100.{last}", user_agent=AGENT)
+    hits.flush(30.0)
+    hits.sync()
+    before = {row["visitor"] for row in rows_of(hits, tables.search_visitors)}
+    assert hits.forget(ip="198.51.100.1", user_agent=AGENT).events == 2
+    after = {row["visitor"] for row in rows_of(hits, tables.search_visitors)}
+    assert (len(before), len(after), len(before & after)) == (2, 2, 1)
+    assert hits.popular_searches()[0].visitors == 2
+
+
 @pytest.mark.parametrize("nobody", [{}, {"user_id": ""}, {"user_id": "\0"}, {"ip": ""}, {"user_agent": AGENT}])
 def test_without_a_name_nobody_is_forgotten(hits: PathHits, nobody: dict[str, str]) -> None:
     visit(hits, 1)

@@ -19,6 +19,7 @@ import pytest
 from pathhits.cli import group
 from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
 from pathhits.core.rules import REFUSALS, Rules
+from pathhits.core.searches import SearchRow
 from pathhits.core.statuses import REASONS
 from pathhits.hits import Sketch
 from pathhits.jobs.doctor import Finding
@@ -179,6 +180,12 @@ CHECKS = {
         assert not featured.forget("summer"), "there is no Redis here"
     """,
     "reading_events": 'assert hits.event_types["product.shared"].counter == "shares"',
+    "reading_searches": """
+        from pathhits.testing import counting
+        with counting(hits):
+            hits.track_search("Blue jug", result_count=4)
+            assert [row.query for row in hits.popular_searches()] == ["blue jug"]
+    """,
     "reading_visits": "assert found.average_duration is None",
     "host_tables": """
         from pathhits.testing import counting
@@ -319,6 +326,7 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["items"] == set(ItemsReport().as_dict())
     assert documented["recount"] >= set(RecountReport().as_dict())
     assert documented["prune"] == set(PruneReport().as_dict())
+    assert documented["searches"] == set(SearchRow.__slots__)
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
     assert documented["schedule"] >= set(JobState.__slots__)
     assert documented["doctor"] >= set(Finding("", "ok", "").as_dict())

@@ -13,6 +13,7 @@ from pathhits import Event, PathHits, Settings
 from pathhits.cli import group
 from pathhits.core.counts import Count
 from pathhits.core.itemstats import ItemStats
+from pathhits.core.searches import SearchRow
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import VerifyReport
 from pathhits.stats import ItemRow, PathRow, Point, Visits
@@ -68,6 +69,19 @@ CONTRACT: dict[str, dict[str, object]] = {
     },
     "forget_on": {"pattern": "required"},
     "track_change": {"name": "required", "item_id": None, "properties": None},
+    "track_search": {
+        "query": "required",
+        "filters": None,
+        "result_count": None,
+        "entity_type": "",
+        "properties": None,
+        "key": None,
+        "ip": None,
+        "user_agent": None,
+        "user_id": None,
+    },
+    "popular_searches": {"since": None, "limit": 10, "until": None, "entity_type": None},
+    "failed_searches": {"since": None, "limit": 10, "until": None, "entity_type": None},
     "counter": {"item_type": "required", "item_id": "required", "name": "required"},
     "counters": {"item_type": "required", "ids": "required", "names": "required"},
     "view_count": {"item_type": "required", "item_id": "required"},
@@ -176,6 +190,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
     assert {"ok", "checks"} <= set(VerifyReport((), 0).as_dict())
     assert {"path", "hits", "visitors"} <= set(PathRow.__slots__)
     assert {"item_type", "item_id", "views", "visitors"} <= set(ItemRow.__slots__)
+    assert {"query", "searches", "visitors", "average_results", "last_at"} <= set(SearchRow.__slots__)
     assert {"start", "value"} <= set(Point.__slots__)
     assert {
         "views", "visitors", "visits", "recent_views", "average_duration", "is_hot", "days", "partial", "first_seen",
@@ -195,7 +210,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     commands = {
         "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
-        "schedule", "forget", "explain",
+        "schedule", "forget", "explain", "searches",
     }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}

@@ -38,7 +38,7 @@ class Forgetting:
         # One transaction a visitor: ended in the middle, none is two. Those of no visitor come last.
         for visitor in sorted(found, key=lambda one: one == 0):
             stranger = secrets.randbits(63) or 1 if visitor else 0
-            write(self._engine, partial(_rename, found[visitor], stranger))
+            write(self._engine, partial(_rename, found[visitor], visitor, stranger))
         return sum(map(len, found.values()))
 
     def _found(self, wanted: ColumnElement[bool]) -> Iterator[tuple[bytes, int]]:
@@ -57,7 +57,10 @@ def _all(query: Select[Any], connection: Connection) -> Sequence[Any]:
     return connection.execute(query).all()
 
 
-def _rename(ids: list[bytes], visitor: int, connection: Connection) -> None:
+def _rename(ids: list[bytes], visitor: int, stranger: int, connection: Connection) -> None:
     for first in range(0, len(ids), STEP):
         some = tables.events.c.id.in_(ids[first : first + STEP])
-        connection.execute(update(tables.events).where(some).values(**_NOBODY, visitor=visitor))
+        connection.execute(update(tables.events).where(some).values(**_NOBODY, visitor=stranger))
+    if visitor:
+        searched = tables.search_visitors
+        connection.execute(update(searched).where(searched.c.visitor == visitor).values(visitor=stranger))

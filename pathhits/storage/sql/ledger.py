@@ -33,6 +33,7 @@ from pathhits.storage.sql.dialects import (
 )
 from pathhits.storage.sql.log import Found, log
 from pathhits.storage.sql.migrate import missing_tables, require_head
+from pathhits.storage.sql.searchlog import count_searches
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 from pathhits.storage.sql.transactions import FIRST_WAIT, LONGEST_WAIT, PATIENCE, TRIES
 
@@ -98,6 +99,8 @@ _COUNTER_DAYS = Upsert(tables.item_counter_days, ("item_id", "counter", "day"), 
 _SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
 _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 
+#: Distinct queries that a UTC day counts, unless a setting says otherwise.
+MAX_SEARCHES = 10_000
 
 T = TypeVar("T")
 
@@ -146,8 +149,15 @@ class Applied:
 class Ledger:
     """The one writer of counts. Raises `StoreUnavailable` or `NotMigrated`, and then has written nothing."""
 
-    def __init__(self, engine: Engine, sleep: Callable[[float], None] = time.sleep, tries: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sleep: Callable[[float], None] = time.sleep,
+        tries: int | None = None,
+        max_searches: int = MAX_SEARCHES,
+    ) -> None:
         self._engine = engine
+        self._max_searches = max_searches
         self._sleep = sleep
         self._tries = tries or TRIES
 
@@ -169,7 +179,7 @@ class Ledger:
         heard: _Writer | None = None
         started = time.monotonic()
         for attempt in range(1, self._tries + 1):
-            writer = _Writer(contents, visitors, careful)
+            writer = _Writer(contents, visitors, careful, self._max_searches)
             try:
                 if self._written(writer, contents.generation):
                     return writer.outcome()
@@ -231,8 +241,9 @@ def _claim(connection: Connection, generation: str) -> None:
 class _Writer:
     """Writes the counts of one generation within one transaction."""
 
-    def __init__(self, contents: Contents, visitors: Mapping[Sketch, int], careful: bool) -> None:
+    def __init__(self, contents: Contents, visitors: Mapping[Sketch, int], careful: bool, max_searches: int) -> None:
         self._contents = contents
+        self._max_searches = max_searches
         self._visitors = visitors
         self._careful = careful
         self._now = datetime.now(UTC)
@@ -351,8 +362,10 @@ class _Writer:
         upsert(connection, _ITEM_DAY_TIMES, sorted(days))
 
     def _write_others(self, connection: Connection, events: Sequence[Logged]) -> None:
-        """The events that happened to no item."""
-        self._note(log(connection, [(0, event) for event in events]))
+        """The events that happened to no item; searches are counted."""
+        found = log(connection, [(0, event) for event in events])
+        count_searches(connection, found.unowned, self._max_searches)
+        self._note(found)
 
     def _note(self, found: Found) -> None:
         self._events += found.new

@@ -39,7 +39,7 @@ class Found:
     """What new events were: their number, and of the views among them, by item, the visitors that are new to it.
 
     ``days`` has visitors new on a UTC day, ``visitors`` those new in a salt period, ``spans`` the first and the last
-    moment (ms). ``deliveries`` are those written for listeners.
+    moment (ms). ``deliveries`` are those written for listeners, ``unowned`` the new events that have no item.
     """
 
     new: int = 0
@@ -47,6 +47,7 @@ class Found:
     days: dict[int, dict[int, int]] = field(default_factory=dict)
     visitors: dict[int, int] = field(default_factory=dict)
     spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+    unowned: list[Logged] = field(default_factory=list)
 
 
 def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
@@ -56,7 +57,7 @@ def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
     """
     known = present(connection, tables.events.c.id, [event.id for _, event in events])
     new = {event.id: (item, event) for item, event in events if event.id not in known}
-    found = Found(len(new))
+    found = Found(len(new), unowned=[event for item, event in new.values() if not item])
     views = [(item, event) for item, event in new.values() if item and event.name.endswith(VIEWED)]
     for item, event in views:
         first, last = found.spans.get(item, (event.moment, event.moment))

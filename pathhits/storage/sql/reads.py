@@ -27,7 +27,8 @@ from pathhits.hits import DROPS, HITS, VIEWS
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.itemreads import HotItem, StoredItem, Wanted, hot_query, item_of, item_query
 from pathhits.storage.sql.logsums import log_sums
-from pathhits.storage.sql.tables import ITEMS, PATHS, Family
+from pathhits.storage.sql.searchreads import SUMS, StoredSearch, search_query
+from pathhits.storage.sql.tables import ITEMS, PATHS, SEARCHES, Family
 from pathhits.storage.sql.transactions import explained
 
 #: Labels asked for in one statement.
@@ -178,6 +179,14 @@ class Reads:
         """The hot items of a type, those with the most recent views first."""
         return [HotItem(*row) for row in self._rows(hot_query(item_type, limit))]
 
+    def searches(
+        self, window: Window, limit: int, entity_type: str | None = None, *, failed: bool = False
+    ) -> list[StoredSearch]:
+        """The queries with the most searches in the window; with ``failed`` those that found nothing."""
+        counted = None if window == Window() else counted_in(SEARCHES, window, SUMS)
+        query = search_query(counted, window, limit, entity_type, failed=failed)
+        return [StoredSearch(row[0], row[1], *map(int, row[2:])) for row in self._rows(query)]
+
     def totals(self, first_day: int | None = None) -> dict[str, int]:
         """The sums that must agree: of the counters, the hours, the days, the site and the ledger.
 
@@ -213,6 +222,9 @@ class Reads:
         parts["counters"] = select(func.sum(tables.item_counters.c.total))
         parts["counter_hours"] = select(func.sum(tables.item_counter_hours.c.amount))
         parts["counter_days"] = select(func.sum(tables.item_counter_days.c.amount))
+        parts["searches"] = select(func.sum(SEARCHES.total))
+        parts["search_hours"] = select(func.sum(SEARCHES.hourly))
+        parts["search_days"] = select(func.sum(SEARCHES.daily))
         if first_day is not None:
             parts |= log_sums(first_day)
         row = self._rows(select(*(part.scalar_subquery().label(name) for name, part in parts.items())))[0]
@@ -262,13 +274,19 @@ class Reads:
             raise explained(self._engine, error) from error
 
 
-def counted_in(family: Family, window: Window) -> FromClause:
-    """Owners and amounts in the window: whole days from the table of days, the edges from the hours."""
+def counted_in(family: Family, window: Window, more: Sequence[str] = ()) -> FromClause:
+    """Owners and amounts in the window: whole days from the table of days, the edges from the hours.
+
+    ``more`` are further columns of all three tables, to be summed as well.
+    """
+    totals, days, hours = family.totals.c, family.days.c, family.hours.c
     if window.since is None and window.until is None:
-        return select(family.totals.c.id.label("owner"), family.total.label("amount")).subquery()
-    day, hour = family.days.c.day, family.hours.c.hour
-    by_day = select(family.days.c[family.owner].label("owner"), family.daily.label("amount"))
-    by_hour = select(family.hours.c[family.owner].label("owner"), family.hourly.label("amount"))
+        return select(
+            totals.id.label("owner"), family.total.label("amount"), *(totals[name] for name in more)
+        ).subquery()
+    day, hour = days.day, hours.hour
+    by_day = select(days[family.owner].label("owner"), family.daily.label("amount"), *(days[name] for name in more))
+    by_hour = select(hours[family.owner].label("owner"), family.hourly.label("amount"), *(hours[name] for name in more))
     first, after = window.whole_days()
     whole = [day >= first] if first is not None else []
     whole += [day < after] if after is not None else []
@@ -279,4 +297,5 @@ def counted_in(family: Family, window: Window) -> FromClause:
     else:
         parts = [by_day.where(*whole), by_hour.where(window.hours(hour), or_(*edges))]
     both = union_all(*parts).subquery()
-    return select(both.c.owner, func.sum(both.c.amount).label("amount")).group_by(both.c.owner).subquery()
+    sums = [func.sum(both.c[name]).label(name) for name in ("amount", *more)]
+    return select(both.c.owner, *sums).group_by(both.c.owner).subquery()

@@ -40,6 +40,21 @@ class Retention:
 
         return write(self._engine, work)
 
+    def prune_search_visitors(self, before: int, limit: int) -> int:
+        """Forget who searched for what before that UTC day, of at most ``limit`` queries; how many rows it were."""
+
+        def work(connection: Connection) -> int:
+            v = tables.search_visitors.c
+            old = select(v.search_id, v.day).where(v.day < before).order_by(v.day, v.search_id).limit(limit)
+            ids = sorted({row.search_id for row in connection.execute(old)})
+            if not ids:
+                return 0
+            return connection.execute(
+                delete(tables.search_visitors).where(v.day < before, v.search_id.in_(ids))
+            ).rowcount
+
+        return write(self._engine, work)
+
     def fold_ledger(self, before: datetime, live: Collection[str], limit: int) -> int:
         """Replace at most ``limit`` rows of generations taken in before that moment by their sums; how many it were.
 

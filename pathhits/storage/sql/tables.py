@@ -276,6 +276,62 @@ deliveries = Table(
     **_OPTIONS,
 )
 
+#: What was searched for, each query apart by what was looked for (``entity_type``) and by whether it ``failed``: found
+#: nothing. ``results`` were found by ``counted`` of the searches; ``last_at`` is milliseconds since 1970, UTC.
+searches = Table(
+    "pathhits_searches",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("search_key", _Key, nullable=False, unique=True),
+    Column("search", String(500), nullable=False),
+    _words("entity_type", 24),
+    _flag("failed"),
+    _counter("search_count"),
+    _counter("counted"),
+    _counter("results"),
+    _counter("last_at"),
+    Index("ix_pathhits_searches_count", "failed", "search_count"),
+    **_OPTIONS,
+)
+
+#: The same by UTC hour (whole hours since 1970).
+search_hours = Table(
+    "pathhits_search_hours",
+    metadata,
+    Column("search_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    _counter("searches"),
+    _counter("counted"),
+    _counter("results"),
+    Index("ix_pathhits_search_hours_hour", "hour"),
+    **_OPTIONS,
+)
+
+#: The same by UTC day (whole days since 1970), with visitors.
+search_days = Table(
+    "pathhits_search_days",
+    metadata,
+    Column("search_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    _counter("searches"),
+    _counter("counted"),
+    _counter("results"),
+    _counter("visitors"),
+    Index("ix_pathhits_search_days_day", "day"),
+    **_OPTIONS,
+)
+
+#: Who searched for what on the last UTC days, so that each visitor counts once a day; keyed hashes.
+search_visitors = Table(
+    "pathhits_search_visitors",
+    metadata,
+    Column("search_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("visitor", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_pathhits_search_visitors_day", "day"),
+    **_APPENDED,
+)
+
 #: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>" and
 #: "refusals:<type>:<reason>".
 site_hours = Table(
@@ -351,7 +407,8 @@ class Family:
     @property
     def hourly(self) -> Column[Any]:
         """What was counted in an hour."""
-        return self.hours.c[self.total.name.removesuffix("_count") + "s"]
+        one = self.total.name.removesuffix("_count")
+        return self.hours.c[f"{one}es" if one.endswith("ch") else f"{one}s"]
 
     @property
     def daily(self) -> Column[Any]:
@@ -369,3 +426,4 @@ class Family:
 
 PATHS = Family(path_counters, path_hours, path_days)
 ITEMS = Family(items, item_hours, item_days)
+SEARCHES = Family(searches, search_hours, search_days)

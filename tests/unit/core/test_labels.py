@@ -7,7 +7,7 @@ from hashlib import sha256
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pathhits.core import labels
@@ -155,7 +155,9 @@ def test_a_normalised_path_is_a_clean_label_that_begins_with_a_slash(path: str) 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=8), max_size=4))
 def test_a_normalised_path_says_which_path_it_was_unless_a_segment_is_a_value(segments: list[str]) -> None:
     path = "/" + "/".join(segment.replace("/", "") + "x" for segment in segments)
-    assert unquote(labels.normalise_path(path)) == path
+    label = labels.normalise_path(path)
+    assume(len(label) < labels.MAX_LABEL)  # a longer one is shortened
+    assert unquote(label) == path
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=20))

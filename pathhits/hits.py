@@ -38,6 +38,8 @@ CORRECTED = frozenset((VISITS, BOUNCES, SECONDS))
 OTHER = "(other)"
 #: Sets what is remembered of items apart from what is of labels, which hold no control characters.
 ITEM_MARK = "\x1f"
+#: Stands in a subject between a label and what else is told of its hits, which holds no control characters either.
+TRAIT_MARK = "\x1f"
 #: The subject under which the visitors of the whole site are sketched.
 SITE = ""
 
@@ -52,6 +54,11 @@ class Delta(NamedTuple):
     def field(self) -> str:
         """The delta's name in a generation, ``hour:counter:subject``."""
         return f"{self.hour}:{self.counter}:{self.subject}"
+
+    @property
+    def is_trait(self) -> bool:
+        """Whether it tells hits apart that another delta counts, see `pathhits.core.dimensions`."""
+        return TRAIT_MARK in self.subject
 
     @classmethod
     def parse(cls, field: bytes) -> Delta:

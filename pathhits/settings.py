@@ -18,6 +18,18 @@ Bots = Literal["drop", "count"]
 SaltRotation = Literal["day", "week", "month", "never"]
 UserIds = Literal["keyed", "plain"]
 SearchLog = Literal["all", "with_results"]
+#: What a hit is told apart by besides its label. The place of each is its number in SQL: add at the end only.
+DIMENSIONS = (
+    "referrer",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "browser",
+    "system",
+    "device",
+    "language",
+    "country",
+)
 TrustedProxies = int | tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 ENV_PREFIX = "PATHHITS_"
@@ -95,6 +107,17 @@ class Settings:
         "keyed", "", "Users in the event log: keyed (a hash, new with each salt) or plain (as your app names them)."
     )
     opt_out_cookie: str = setting("pathhits_optout", "cookie", "A request with this cookie counts without a visitor.")
+
+    dimensions: tuple[str, ...] = setting(
+        DIMENSIONS, "", "What hits are told apart by besides the label; country needs geoip_path. Empty: by nothing."
+    )
+    max_values: int = setting(1_000, "values", "Distinct values of one dimension a process and UTC day, then (other).")
+    own_hosts: tuple[str, ...] = setting(
+        (), "hosts", "Hosts whose links count as internal, besides the host that a request was sent to."
+    )
+    geoip_path: str = setting(
+        "", "path", "A MaxMind database (.mmdb) of yours that knows countries; without it none are counted."
+    )
 
     visit_timeout: int = setting(1_800, "s", "A visit ends when its visitor makes no hit for so long; 0: no visits.")
 
@@ -276,6 +299,13 @@ def _cookie(value: Any) -> str:
     return str(value)
 
 
+def _dimensions(value: Any) -> tuple[str, ...]:
+    found = _words(value)
+    if not set(found) <= set(DIMENSIONS):
+        raise ValueError(f"give some of {', '.join(DIMENSIONS)}")
+    return tuple(name for name in DIMENSIONS if name in found)
+
+
 def _statuses(value: Any) -> tuple[int, ...]:
     """Statuses from an iterable or from text such as ``200-203,304``."""
     found: set[int] = set()
@@ -385,6 +415,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "salt_rotation": _choice("day", "week", "month", "never"),
     "trusted_proxies": _proxies,
     "count_statuses": _statuses,
+    "dimensions": _dimensions,
 }
 _PARSERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
     "str": _text,
@@ -406,6 +437,7 @@ _POSITIVE = (
     "request_deadline",
     "max_labels",
     "max_searches",
+    "max_values",
     "buffer_size",
     "hot_at",
 )

@@ -39,11 +39,14 @@ LIVE_DAYS = 4
 
 @dataclass(frozen=True, slots=True)
 class PathRow:
-    """One line of `Stats.top_paths`: hits in the period, and visitors summed over its UTC days."""
+    """One line of `Stats.top_paths`: hits in the period, and visitors summed over its UTC days.
+
+    ``visitors`` are None where the paths are asked for by a value: they are not counted by it.
+    """
 
     path: str
     hits: int
-    visitors: int
+    visitors: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.searchreads import StoredSearch
 from pathhits.storage.sql.tables import ITEMS, Family
+from pathhits.valuestats import ValueReads
 
 __all__ = [
     "Clock",
@@ -175,6 +176,11 @@ class MemorySink:
 
     # What `Stats` and a sync ask of a `PendingStore`.
 
+    def traits(self, generation: str) -> dict[bytes, bytes]:
+        """What tells its hits apart."""
+        held = self.deltas.copy().items()
+        return {delta.field().encode(): str(amount).encode() for delta, amount in held if delta.is_trait}
+
     def live(self) -> list[str]:
         """The one generation."""
         self.settle()
@@ -182,7 +188,8 @@ class MemorySink:
 
     def read(self, generation: str) -> dict[bytes, bytes]:
         """Its fields, as Redis would have them."""
-        return {delta.field().encode(): str(amount).encode() for delta, amount in self.deltas.copy().items()}
+        held = self.deltas.copy().items()
+        return {delta.field().encode(): str(amount).encode() for delta, amount in held if not delta.is_trait}
 
     def snapshot(self, counters: Sequence[tuple[str, str]]) -> list[Pending]:
         """What it holds of each ``(counter, subject)``."""
@@ -379,6 +386,7 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
         "pending": pending,
         "ledger": _NoLedger(),
         "stats": stats,
+        "value_reads": ValueReads(pending, stored, hits.settings.redis_url, lambda: clock.now.timestamp()),
         "item_reads": ItemReads(sink, stored, lambda: "", hits.settings, lambda: clock.now.timestamp()),
         "court": sink.court,
         "viewing": viewing,

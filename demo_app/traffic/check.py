@@ -81,7 +81,7 @@ def _site(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
 def _pages(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
     for row in hits.top_paths(limit=ALL):
         yield ("hits of a page", row.path), row.hits
-        yield ("visitors of a page", row.path), row.visitors
+        yield ("visitors of a page", row.path), row.visitors or 0
 
 
 def _products(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:

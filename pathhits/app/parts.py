@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pathhits.storage.sql.ledger import Ledger
     from pathhits.storage.sql.mirrors import Mirror
     from pathhits.storage.sql.reads import Reads
+    from pathhits.valuestats import ValueReads
 
 T = TypeVar("T")
 #: Labels whose last known count is kept for when a store does not answer in time.
@@ -222,6 +223,13 @@ class Parts:
         from pathhits.storage.sql.browse import Browse
 
         return Browsing(self.pending, self.reads, Browse(self.engine), self.settings.redis_url)
+
+    @built
+    def value_reads(self) -> ValueReads:
+        """Questions to both stores about what hits are told apart by besides their label."""
+        from pathhits.valuestats import ValueReads
+
+        return ValueReads(self.pending, self.reads, self.settings.redis_url)
 
     @built
     def item_reads(self) -> ItemReads:

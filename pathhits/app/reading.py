@@ -23,6 +23,7 @@ from pathhits.storage.redis.client import explain
 if TYPE_CHECKING:
     from pathhits.core.periods import By
     from pathhits.stats import ItemRow, Metric, PathRow, Point, Visits
+    from pathhits.valuestats import ValueRow, Where
 
 
 class Reading(Parts):
@@ -30,7 +31,7 @@ class Reading(Parts):
 
     def warm_up(self) -> None:
         """Import and build what reads need; called where an app is made, it gives the first visitor a count in time."""
-        _ = self.stats, self.item_reads
+        _ = self.stats, self.item_reads, self.value_reads
 
     def hit_count(self, label: str) -> Count:
         """All hits of ``label``, stored + pending; ``.partial`` when a store did not answer in time."""
@@ -123,9 +124,33 @@ class Reading(Parts):
         limits = {declared.name: declared.rules.limits._asdict() for declared in self.items}
         return {"limits": limits, "live_keys": live_keys, "refusals": self.stats.refusals()}
 
-    def top_paths(self, since: datetime | None = None, until: datetime | None = None, limit: int = 10) -> list[PathRow]:
-        """The labels with the most hits between two aware datetimes; see `Stats.top_paths`."""
+    def top_paths(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 10,
+        where: Where | None = None,
+    ) -> list[PathRow]:
+        """The labels with the most hits between two aware datetimes; see `Stats.top_paths`.
+
+        With ``where``, such as ``("browser", "Firefox")``, of hits that have this value; see `ValueReads.top_paths`.
+        """
+        if where is not None:
+            return self.value_reads.top_paths(where, since, until, limit)
         return self.stats.top_paths(since, until, limit)
+
+    def top_values(
+        self,
+        dimension: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 10,
+        label: str | None = None,
+        search: str = "",
+        offset: int = 0,
+    ) -> list[ValueRow]:
+        """The values of a dimension ("referrer", "browser" ...) with the most hits; see `ValueReads.top_values`."""
+        return self.value_reads.top_values(dimension, since, until, limit, label, search, offset)
 
     def series(
         self,
@@ -136,8 +161,17 @@ class Reading(Parts):
         tz: str = "UTC",
         label: str | None = None,
         item: tuple[str, object] | None = None,
+        where: Where | None = None,
     ) -> list[Point]:
-        """One number a step in a time zone; see `Stats.series`."""
+        """One number a step in a time zone; see `Stats.series`.
+
+        With ``where``, such as ``("browser", "Firefox")``, hits that have this value, by day, week or month: see
+        `ValueReads.series`. Raises ValueError for another metric, and for items.
+        """
+        if where is not None:
+            if metric != "hits" or item is not None:
+                raise ValueError("of values only hits are counted, of the site or of one label")
+            return self.value_reads.series(where, since, until, by, tz, label)
         return self.stats.series(metric, since, until, by, tz, label, item)
 
     def visits(self, since: datetime | None = None, until: datetime | None = None) -> Visits:

@@ -8,11 +8,11 @@ from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
+from pathhits.capture.shares import Shares
+from pathhits.core.dimensions import Trait
 from pathhits.core.rules import Refusal, subject, type_of
 from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, Delta, Sketch, Stay, Step, Track, View
 
-#: UTC days for which the distinct labels are remembered: today, and yesterday for what comes late.
-DAYS_REMEMBERED = 2
 #: Deltas that one view, and the stay of one visitor, cost Redis about as much as.
 VIEW_COST = 3
 STAY_COST = 3
@@ -21,6 +21,8 @@ TRACK_COST = 3
 TRACK_LENGTH = 500
 #: Steps of one visitor that one batch takes.
 STEPS_A_STAY = 50
+#: Distinct traits of the hits of one label and hour that travel in one batch with them.
+TRAITS_A_DELTA = 100
 
 
 class Whose(NamedTuple):
@@ -47,6 +49,25 @@ class _Waiting(NamedTuple):
         return self.step._replace(shown=((str(number), self.view.subject), *self.step.shown))
 
 
+class _Hits:
+    """Hits of one label and hour and their traits, which no batch parts: in no store are there more of these."""
+
+    __slots__ = ("amount", "traits")
+
+    def __init__(self) -> None:
+        self.amount = 0
+        self.traits: dict[Trait, int] = {}
+
+    @property
+    def cost(self) -> int:
+        return 1 + len(self.traits)
+
+    def deltas(self, delta: Delta) -> Iterator[tuple[Delta, int]]:
+        yield delta, self.amount
+        for trait, n in self.traits.items():
+            yield trait.delta(delta.hour, delta.subject), n
+
+
 _moment = attrgetter("step.moment")
 
 
@@ -59,14 +80,16 @@ class Accumulator:
     """Deltas and visitors that no batch holds yet. Not thread-safe: its owner holds a lock."""
 
     def __init__(self, max_labels: int, max_waiting: int) -> None:
-        self._max_labels = max_labels
         self._max_waiting = max_waiting
         self._deltas: dict[Delta, int] = {}
         self._requests: Counter[int] = Counter()
         self._visitors: dict[Sketch, set[int]] = {}
         self._members = 0
-        self._labels: dict[int, set[str]] = {}
-        self._items: dict[int, set[str]] = {}
+        self._hits: dict[Delta, _Hits] = {}
+        self._full: deque[tuple[Delta, _Hits]] = deque()
+        self._traits = 0
+        self._labels = Shares(max_labels)
+        self._items = Shares(max_labels)
         self._views: deque[View] = deque()
         self._tracks: deque[Track] = deque()
         self._stays: dict[Whose, list[_Waiting]] = {}
@@ -77,7 +100,12 @@ class Accumulator:
         self.steps_shed = 0
 
     def __bool__(self) -> bool:
-        return bool(self._deltas or self._visitors or self._requests or self._views or self._stays or self._tracks)
+        return bool(self._counts or self._visitors or self._requests or self._views or self._stays or self._tracks)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether hits or other deltas wait."""
+        return bool(self._hits or self._deltas or self._full)
 
     def request(self, hour: int, amount: int = 1) -> None:
         """Count requests seen, whatever becomes of them."""
@@ -87,16 +115,33 @@ class Accumulator:
         """Count requests that were seen and are no hits."""
         self._add(Delta(hour, DROPS, reason), amount)
 
-    def hit(self, hour: int, label: str, visitor: int | None) -> None:
+    def hit(self, hour: int, label: str, visitor: int | None, traits: Iterable[Trait] = ()) -> None:
         """Count one hit, under `OTHER` once the day has had its share of labels, or too much waits for Redis."""
         day = hour // 24
-        label = self._admit(self._labels, day, label)
-        if len(self._deltas) >= self._max_waiting and Delta(hour, HITS, label) not in self._deltas:
-            label = OTHER
-        self._add(Delta(hour, HITS, label), 1)
+        label = label if self._labels.admit(day, label) else OTHER
+        delta = Delta(hour, HITS, label)
+        if delta not in self._hits and len(self._hits) + len(self._deltas) >= self._max_waiting:
+            label, delta = OTHER, Delta(hour, HITS, OTHER)
+        hits = self._hits.get(delta)
+        if hits is None:
+            hits = self._hits[delta] = _Hits()
+        hits.amount += 1
+        self._tell(hits, traits)
+        if len(hits.traits) >= TRAITS_A_DELTA:
+            self._full.append((delta, self._hits.pop(delta)))
         if visitor is not None:
             self._see(Sketch(day, label), visitor)
             self._see(Sketch(day, SITE), visitor)
+
+    def _tell(self, hits: _Hits, traits: Iterable[Trait]) -> None:
+        """Note the traits of a hit; when too many wait, those that are new count as others."""
+        for trait in traits:
+            told = trait
+            if trait not in hits.traits:
+                if self._traits >= self._max_waiting:
+                    told = trait.other()
+                self._traits += told not in hits.traits
+            hits.traits[told] = hits.traits.get(told, 0) + 1
 
     def step(self, whose: Whose, step: Step, view: View | None = None) -> None:
         """Take a hit as a part of its visit, with the view it may be, or a page's being left.
@@ -191,22 +236,36 @@ class Accumulator:
     def admit_item(self, moment: float, item: str) -> str:
         """What a view of ``item`` counts under: `OTHER` of its type once the day has had its share of items."""
         # Apart from labels: a shop with many products still has room for its pages.
-        admitted = self._admit(self._items, int(moment // 86_400), item)
-        return item if admitted == item else subject(type_of(item), OTHER)
+        return item if self._items.admit(int(moment // 86_400), item) else subject(type_of(item), OTHER)
 
     def _add(self, delta: Delta, amount: int) -> None:
         self._deltas[delta] = self._deltas.get(delta, 0) + amount
 
     def take(self, size: int) -> tuple[dict[Delta, int], dict[Sketch, tuple[int, ...]]]:
-        """Remove and return at most ``size`` deltas and visitors together, the longest waiting first.
+        """Remove and return about ``size`` deltas and visitors together, the longest waiting of each first.
 
-        Visitors go before the hits they made: a sync reads the sketches of the labels it finds hits of. The requests
-        of these deltas come on top, so that no loss of single batches can part requests from hits + drops.
+        Visitors go before the hits they made: a sync reads the sketches of the labels it finds hits of. Hits go with
+        their traits, whole, so that it may be `TRAITS_A_DELTA` more. The requests of these deltas come on top, so that
+        no loss of single batches can part requests from hits + drops.
         """
         visitors = self._take_visitors(size)
         room = size - sum(map(len, visitors.values()))
-        deltas = {delta: self._deltas.pop(delta) for delta in list(islice(self._deltas, room))}
+        deltas = self._take_hits(room)
+        for delta in list(islice(self._deltas, max(room - len(deltas), 0))):
+            deltas[delta] = self._deltas.pop(delta)
         return deltas | self._take_requests(deltas), visitors
+
+    def _take_hits(self, room: int) -> dict[Delta, int]:
+        taken: dict[Delta, int] = {}
+        while room > 0 and (self._full or self._hits):
+            delta, hits = (
+                self._full.popleft() if self._full else (first := next(iter(self._hits)), self._hits.pop(first))
+            )
+            for one, amount in hits.deltas(delta):
+                taken[one] = taken.get(one, 0) + amount
+            room -= hits.cost
+            self._traits -= len(hits.traits)
+        return taken
 
     def _take_visitors(self, room: int) -> dict[Sketch, tuple[int, ...]]:
         visitors: dict[Sketch, tuple[int, ...]] = {}
@@ -226,21 +285,9 @@ class Accumulator:
         for delta, amount in taken.items():
             if delta.counter in (HITS, DROPS):
                 accounted[delta.hour] += amount
-        share = accounted & self._requests if self._deltas else self._requests
+        share = accounted & self._requests if self._counts else self._requests
         self._requests = self._requests - share
         return {Delta(hour, REQUESTS, ""): amount for hour, amount in share.items()}
-
-    def _admit(self, by_day: dict[int, set[str]], day: int, label: str) -> str:
-        known = by_day.get(day)
-        if known is None:
-            known = by_day[day] = set()
-            for old in sorted(by_day)[:-DAYS_REMEMBERED]:
-                del by_day[old]
-        if label not in known:
-            if len(known) >= self._max_labels:
-                return OTHER
-            known.add(label)
-        return label
 
     def _see(self, sketch: Sketch, visitor: int) -> None:
         members = self._visitors.setdefault(sketch, set())

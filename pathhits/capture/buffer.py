@@ -24,6 +24,7 @@ from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.judge import Judge
 from pathhits.capture.recorder import Entry, EntryReader, Noted
+from pathhits.capture.traits import Traits
 from pathhits.core.backoff import back_off
 from pathhits.core.periods import hour_of
 from pathhits.core.referrers import host_of
@@ -125,6 +126,7 @@ class Buffer:
         self._salts = salts
         self._guard = guard
         self._judge = Judge(settings)
+        self._traits = Traits(settings, guard)
         self._reader = reader or EntryReader(settings, guard)
         self._detour = Detour(settings.fallback_after, settings.flush_interval, find_aside, guard)
         self._most = settings.buffer_size
@@ -341,6 +343,7 @@ class Buffer:
         if self._detour.is_open:
             folded = self._fold_without_redis()
         self._judge.forget()
+        self._traits.forget()
         self._forget_salts()
         self.sent += self._detour.send(self._accumulator, force=force)
         return folded and not self._accumulator and self._in_flight is None and not self._detour.is_busy
@@ -508,7 +511,7 @@ class Buffer:
                 self._accumulator.refuse(shown.moment, shown.item, Refusal.BOT)
                 _say(shown.item, Refusal.BOT)
         else:
-            self._accumulator.hit(hour, label, visitor)
+            self._accumulator.hit(hour, label, visitor, self._traits.of(entry))
             view = self._with_event(shown, entry, entry.user) if shown else None
             if whose is not None:
                 self._accumulator.step(whose, Step(entry.moment, entry.viewed), view)
@@ -629,6 +632,9 @@ class Buffer:
                     self._accumulator.request(delta.hour, amount)
             elif delta.counter == VIEWS and reason == Reason.UNCERTAIN:
                 self._accumulator.refuse(delta.hour * 3_600, delta.subject, Refusal.UNCERTAIN, amount)
+            elif delta.is_trait:
+                # Its hits are lost as well, or one value of theirs could not be added to.
+                continue
             elif delta.counter not in (HITS, DROPS):
                 self._guard.failed("views were lost", f"{amount} of {delta.subject}: {reason}")
             elif delta[1:] != (DROPS, Reason.REJECTED):  # or it would be refused again, without end

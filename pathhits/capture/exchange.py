@@ -42,7 +42,8 @@ class Exchange:
     ``path`` is the decoded URL path, ``root`` its beginning at which the server mounts the app, and which is no part
     of a label. ``peer`` is the address of the connection, ``forwarded`` the proxy header; they stay in this process:
     what leaves it is the label and a keyed hash. Of ``referrer``, the page the client says it comes from, only the
-    host does. ``gone`` says that the client went away before the end, ``failed`` that the app broke its response.
+    host does, and of ``query``, the query string with its bytes as latin-1, only the campaign. ``gone`` says that the
+    client went away before the end, ``failed`` that the app broke its response.
     ``params`` are what the route took out of the path, ``viewed`` the views that the app asked about meanwhile, as
     `Step.shown` has them. ``moment`` is when it was over (unix seconds), 0 before.
     """
@@ -78,6 +79,9 @@ class Exchange:
     purpose: str
     cookies: str
     privacy: str
+    host: str
+    query: str
+    languages: str
 
     @property
     def under_way(self) -> bool:

@@ -11,6 +11,7 @@ from pathhits.capture.asking import Asking
 from pathhits.capture.exchange import UNASKED, Exchange, Resolve, current
 from pathhits.capture.guard import Guard
 from pathhits.core.bots import is_prefetch
+from pathhits.core.campaigns import MARK
 from pathhits.core.statuses import Reason, starts_at_zero
 from pathhits.core.visitors import has_cookie
 from pathhits.settings import Settings
@@ -28,7 +29,8 @@ class Entry(NamedTuple):
     then ``name``. ``user_agent`` is None where no request is known. ``params`` are those of the route, ``referrer``
     is the header, None where no request is known. ``viewed`` are the views that the app asked about in the request,
     as `Step.shown` has them. ``user`` and ``item`` (type and id) are what the app said when it
-    was asked. With ``left`` it is no request that counts: the client left a page after these seconds.
+    was asked. With ``left`` it is no request that counts: the client left a page after these seconds. ``host`` is
+    where the request was sent to, ``query`` the query string where it speaks of a campaign, ``languages`` the header.
     """
 
     moment: float
@@ -47,6 +49,9 @@ class Entry(NamedTuple):
     user: str | None = None
     item: tuple[str, str] | None = None
     left: float | None = None
+    host: str = ""
+    query: str = ""
+    languages: str = ""
 
 
 #: What the buffer queues: an entry, or an exchange that is over. That holds what a server passed on of the request,
@@ -169,6 +174,7 @@ class EntryReader:
             self._is_anonymous(exchange),
             None,
             exchange.referrer[:HEADER_LENGTH],
+            **_noted(exchange),
         )
 
     def _entry(self, exchange: Exchange) -> Entry:
@@ -191,6 +197,7 @@ class EntryReader:
             exchange.viewed,
             None if exchange.user is UNASKED else exchange.user,
             exchange.item,
+            **_noted(exchange),
         )
 
     def _is_anonymous(self, exchange: Exchange) -> bool:
@@ -216,3 +223,13 @@ class EntryReader:
         if exchange.purpose and is_prefetch(exchange.purpose):
             return Reason.PREFETCH
         return ""
+
+
+def _noted(exchange: Exchange) -> dict[str, Any]:
+    """What is told apart of a hit by more than its label; a query string is kept for its campaign only."""
+    query = exchange.query
+    return {
+        "host": exchange.host[:HEADER_LENGTH],
+        "query": query[:PATH_LENGTH] if MARK in query else "",
+        "languages": exchange.languages[:HEADER_LENGTH],
+    }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from pathhits.core.dimensions import DIRECT, INTERNAL, UNKNOWN
 from pathhits.events import REFERRER_LENGTH, kept
 
 
@@ -19,3 +21,24 @@ def host_of(referrer: str) -> str:
     # No top-level domain is a number: what ends in one is an IPv4 address, in one of its spellings.
     last = host.rpartition(".")[2]
     return "" if ":" in host or last.isdigit() or last.startswith("0x") else host
+
+
+def source(referrer: str, own: Collection[str]) -> str:
+    """Where a hit came from: the bare host of the referrer, or `INTERNAL` where it is one of ``own`` (bare too).
+
+    `DIRECT` without a referrer, `UNKNOWN` for one that names no host.
+    """
+    if not referrer:
+        return DIRECT
+    host = bare(host_of(referrer))
+    return INTERNAL if host and host in own else host or UNKNOWN
+
+
+def bare(host: str) -> str:
+    """A host name in lower case without port and without ``www.``, which sites have or not."""
+    name = host.lower()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    name = name.partition(":")[0].rstrip(".")
+    rest = name.removeprefix("www.")
+    return rest if "." in rest else name

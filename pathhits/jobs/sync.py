@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import redis
 
-from pathhits.core import labels
+from pathhits.core import dimensions, labels
 from pathhits.core.eventtypes import COUNTER_LENGTH
 from pathhits.core.rules import type_of
 from pathhits.errors import PathHitsError, StoreUnavailable
@@ -116,12 +116,23 @@ def sort_out(generation: str, fields: Mapping[bytes, bytes], entries: Iterable[b
     for field, amount in fields.items():
         try:
             delta = Delta.parse(field)
-            _sort_in(contents, *delta, _number(amount, signed=_is_signed(delta.counter)))
+            if delta.is_trait:
+                _sort_in_trait(contents, delta, _number(amount))
+            else:
+                _sort_in(contents, *delta, _number(amount, signed=_is_signed(delta.counter)))
         except ValueError as error:
             contents.letters.append(Letter(_shown(field), _shown(amount), str(error)))
     for entry in entries:
         _sort_in_events(contents, entry)
     return contents
+
+
+def _sort_in_trait(contents: Contents, trait: Delta, amount: int) -> None:
+    label, values = dimensions.split(trait)
+    where = label, trait.hour // 24
+    for value in values:
+        hits = contents.values.setdefault(value, {})
+        hits[where] = min(hits.get(where, 0) + amount, COUNTER_MAX)
 
 
 def _sort_in_events(contents: Contents, entry: bytes) -> None:
@@ -185,7 +196,8 @@ def _in_turn(generations: Iterable[str], pending: PendingStore, reader: ThreadPo
 
 def _read(generation: str, pending: PendingStore) -> _Read:
     try:
-        contents = sort_out(generation, pending.read(generation), pending.events(generation))
+        fields = pending.read(generation) | pending.traits(generation)
+        contents = sort_out(generation, fields, pending.events(generation))
     except NotAGeneration as error:
         letter = Letter(pending.keys.generation(generation), "", str(error))
         return _Read(Contents(generation, letters=[letter]), {}, pending.set_aside)

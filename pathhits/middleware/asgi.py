@@ -24,10 +24,18 @@ SCOPE_KEY = "pathhits.exchange"
 #: The messages that end a response, unless they say ``more_body``.
 _LAST = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
 #: What nearly every scope has, fetched at once.
-_USUAL = ("method", "path", "root_path", "client", "headers")
+_USUAL = ("method", "path", "root_path", "client", "headers", "query_string")
 _usual = itemgetter(*_USUAL)
 #: What is taken of a request's headers, in the order in which an exchange has it; that of the proxies comes last.
-_TAKEN = (b"user-agent", b"referer", b"cookie", b"sec-gpc", *(name.encode() for name in PURPOSE_HEADERS))
+_TAKEN = (
+    b"user-agent",
+    b"referer",
+    b"cookie",
+    b"sec-gpc",
+    *(name.encode() for name in PURPOSE_HEADERS),
+    b"host",
+    b"accept-language",
+)
 
 
 def _taken(number: int) -> Any:
@@ -40,6 +48,8 @@ class ScopeExchange(Exchange):
     taken: tuple[bytes | None, ...]
     client: Any
     root = ""
+    #: The query string as the client gave it.
+    searched: bytes | None
     #: The content type as the app gave it.
     typed = b""
 
@@ -48,7 +58,10 @@ class ScopeExchange(Exchange):
     cookies = _taken(2)
     privacy = _taken(3)
     purpose = later(lambda self: next(filter(None, self.taken[4:8]), b"").decode("latin-1"))
-    forwarded = _taken(8)
+    host = _taken(8)
+    languages = _taken(9)
+    forwarded = _taken(10)
+    query = later(lambda self: self.searched.decode("latin-1") if self.searched else "")
     peer = later(lambda self: self.client[0] if self.client else "")
     content_type = later(lambda self: self.typed.decode("latin-1"))
 
@@ -179,7 +192,7 @@ def _begun(scope: Scope, wanted: tuple[bytes, ...]) -> ScopeExchange | None:
         usual = _usual(scope)
     except KeyError:
         usual = map(scope.get, _USUAL)
-    exchange.method, path, root, exchange.client, headers = usual
+    exchange.method, path, root, exchange.client, headers, exchange.searched = usual
     if type(headers) is not list and iter(headers) is headers:
         headers = scope["headers"] = list(headers)
     found = dict(headers)

@@ -28,6 +28,9 @@ _TAKEN = (
     "HTTP_PURPOSE",
     "HTTP_X_MOZ",
     "HTTP_X_PURPOSE",
+    "HTTP_HOST",
+    "QUERY_STRING",
+    "HTTP_ACCEPT_LANGUAGE",
 )
 #: Bodies that hold all their pieces, and have no code that could fail.
 _UNFAILING = frozenset((list, tuple, bytes, str))
@@ -50,7 +53,10 @@ class EnvironExchange(Exchange):
     cookies = _taken(6)
     privacy = _taken(7)
     purpose = later(lambda self: next(filter(None, self.taken[8:12]), ""))
-    forwarded = _taken(12)
+    host = _taken(12)
+    query = _taken(13)
+    languages = _taken(14)
+    forwarded = _taken(15)
     path = later(lambda self: self.root + decoded(self.taken[2] or ""))
 
 

@@ -156,7 +156,7 @@ def test_no_address_and_no_agent_is_anywhere_after_a_run(
     assert looked > 100
     assert hits.total("requests") == made, "the run was not counted: nothing was proven"
     assert hits.hit_count("/wsgi").stored == hits.hit_count("/asgi").stored == made // 4
-    assert hits.top_paths()[0].visitors > 1, "no visitor was hashed: nothing was proven"
+    assert (hits.top_paths()[0].visitors or 0) > 1, "no visitor was hashed: nothing was proven"
     hits.close()
 
 

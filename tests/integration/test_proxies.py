@@ -97,7 +97,7 @@ def make(redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> It
         yield made
 
 
-def visitors(hits: PathHits) -> tuple[int, int]:
+def visitors(hits: PathHits) -> tuple[int, int | None]:
     """Hits and visitors of the only page, the same before and after the sync."""
     assert hits.flush()
     before = [(row.hits, row.visitors) for row in hits.top_paths()]

@@ -198,6 +198,14 @@ CHECKS = {
     "testing_views": "",
     "testing": "test_product_pages_are_counted_together()",
     "clock": "",
+    "dimensions": """
+        from pathhits.testing import counting
+        with counting(hits):
+            hits.track_hit("home")
+            found = week(hits)
+            assert [(row.value, row.hits) for row in found["browsers of home"]] == [("(unknown)", 1)]
+            assert (found["pages that Firefox saw"], sum(one.value for one in found["hits by phones"])) == ([], 0)
+    """,
     "include_name": """
         assert not include_name("path_counters", "table")
         assert not include_name("pathhits_ledger", "table")
@@ -415,7 +423,13 @@ TTLS = {
 }
 #: How the page writes the changing part of a key.
 PLACES = {
-    "identity": {"generation": "<id>", "generation_hours": "<id>", "generation_events": "<id>", "client": "<process>"},
+    "identity": {
+        "generation": "<id>",
+        "generation_hours": "<id>",
+        "generation_events": "<id>",
+        "generation_traits": "<id>",
+        "client": "<process>",
+    },
     "period": {"salt": "<period>"},
     "viewer": {"visit": "<visitor>"},
     "job": {"run": "<job>"},

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathhits import PathHits, Settings, SettingsError
-from pathhits.settings import LONGEST, MOST, names, redact
+from pathhits.settings import DIMENSIONS, LONGEST, MOST, names, redact
 from pathhits.storage.redis.client import connect
 
 PASSWORD = "hunter2"
@@ -96,6 +96,10 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("fallback_after", -1, "give 0 or more"),
     ("request_deadline", True, "give a number of seconds"),
     ("beacon", "maybe", "give 1 or 0"),
+    ("dimensions", "browser,colour", "give some of referrer, utm_source"),
+    ("max_values", 0, "give a number above 0"),
+    ("own_hosts", 5, "give a list, or words separated by commas"),
+    ("geoip_path", None, "give text"),
     ("visit_timeout", -1, "give seconds, at most 86400"),
     ("visit_timeout", 86_401, "give seconds, at most 86400"),
     ("hot_at", 0, "give a number above 0"),
@@ -322,6 +326,10 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "opt_out_cookie": st.from_regex(r"[a-z_]{0,20}", fullmatch=True),
     "max_labels": _counts,
     "max_searches": _counts,
+    "max_values": _counts,
+    "dimensions": st.lists(st.sampled_from(DIMENSIONS)).map(",".join),
+    "own_hosts": st.lists(_words).map(",".join),
+    "geoip_path": st.text(max_size=20),
     "buffer_size": _counts,
     "hot_at": st.integers(50, MOST).map(str),
     "cold_below": st.integers(0, 50).map(str),

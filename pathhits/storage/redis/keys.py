@@ -63,6 +63,10 @@ class Keys:
         """Set, no TTL (deleted with its generation): the hours it holds, so one counter is read without a scan."""
         return f"{{{self.namespace}}}:gen:{identity}:hours"
 
+    def generation_traits(self, identity: str) -> str:
+        """Hash, no TTL (deleted with its generation): ``hour:kind:label`` and values to the hits that have them."""
+        return f"{{{self.namespace}}}:gen:{identity}:traits"
+
     def generation_events(self, identity: str) -> str:
         """List, no TTL (deleted with its generation): JSON arrays of events, one of each batch that had some."""
         return f"{{{self.namespace}}}:gen:{identity}:events"

@@ -117,9 +117,14 @@ class PendingStore:
         args += [self._generation_fields, CLIENT_TTL, SKETCH_TTL, EXACT_VISITORS]
         args += [self.keys.generation(""), self.keys.rule(), self._generation_events, self.keys.visit()]
         args += [self._visit_timeout * 1000, self._visit_timeout + VISIT_KEPT, ACTIVE, ONCE_TTL]
-        args.append(len(batch.deltas))
-        for delta, amount in batch.deltas.items():
+        deltas = [one for one in batch.deltas.items() if not one[0].is_trait]
+        args.append(len(deltas))
+        for delta, amount in deltas:
             args += (delta.hour, delta.field(), amount)
+        args.append(len(batch.deltas) - len(deltas))
+        for delta, amount in batch.deltas.items():
+            if delta.is_trait:
+                args += (delta.field(), amount)
         args.append(len(batch.visitors))
         for sketch, members in batch.visitors.items():
             args += (self.keys.sketch(sketch), len(members), *members)
@@ -157,19 +162,25 @@ class PendingStore:
         return [_text(identity) for identity in [*sealed, *([opened] if opened else [])]]
 
     def read(self, generation: str) -> dict[bytes, bytes]:
-        """All fields of a generation and their amounts, as Redis has them; empty when it is gone.
+        """All fields of a generation but traits and their amounts, as Redis has them; empty when it is gone.
 
         Raises `NotAGeneration` when its key holds another type.
         """
-        key = self.keys.generation(generation)
+        return self._read(self.keys.generation(generation))
+
+    def traits(self, generation: str) -> dict[bytes, bytes]:
+        """What tells the hits of a generation apart, apart from these: few readers want it; otherwise as `read`."""
+        return self._read(self.keys.generation_traits(generation))
+
+    def _read(self, key: str) -> dict[bytes, bytes]:
         try:
-            return self._read(key)
+            return self._scanned(key)
         except redis.ResponseError as error:
             if str(error).startswith("WRONGTYPE"):
                 raise NotAGeneration(f"{key} is no hash") from error
             raise
 
-    def _read(self, key: str) -> dict[bytes, bytes]:
+    def _scanned(self, key: str) -> dict[bytes, bytes]:
         while True:
             expected = self.client.hlen(key)
             fields: dict[bytes, bytes] = {}
@@ -193,7 +204,12 @@ class PendingStore:
         """Delete a generation that SQL has taken in."""
         with self.client.pipeline(transaction=True) as pipe:
             pipe.zrem(self.keys.sealed(), generation)
-            of_it = (self.keys.generation, self.keys.generation_hours, self.keys.generation_events)
+            of_it = (
+                self.keys.generation,
+                self.keys.generation_hours,
+                self.keys.generation_events,
+                self.keys.generation_traits,
+            )
             pipe.unlink(*(key(generation) for key in of_it))
             pipe.execute()
 

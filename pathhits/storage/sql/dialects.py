@@ -204,17 +204,27 @@ def begin_writing(connection: Connection) -> None:
 
 def present(connection: Connection, column: Column[bytes], keys: Sequence[bytes]) -> set[bytes]:
     """Which of ``keys`` a column of bytes holds."""
-    query = f"SELECT {column.name} FROM {column.table} WHERE {column.name}"
+    return {bytes(row[0]) for row in _found(connection, column.name, column, keys)}
+
+
+def ids_of(connection: Connection, column: Column[bytes], keys: Sequence[bytes]) -> dict[bytes, int]:
+    """The ids of those rows whose column of bytes holds one of ``keys``, by key."""
+    return {bytes(row[0]): row[1] for row in _found(connection, f"{column.name}, id", column, keys)}
+
+
+def _found(
+    connection: Connection, wanted: str, column: Column[bytes], keys: Sequence[bytes]
+) -> Iterator[tuple[Any, ...]]:
+    query = f"SELECT {wanted} FROM {column.table} WHERE {column.name}"
     if connection.dialect.name == "postgresql":
-        found = _returned(connection.exec_driver_sql(f"{query} = ANY(%s::bytea[])", (_array(keys),))) if keys else []
-        return {bytes(row[0]) for row in found}
+        if keys:
+            yield from _returned(connection.exec_driver_sql(f"{query} = ANY(%s::bytea[])", (_array(keys),)))
+        return
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    there: set[bytes] = set()
     for first in range(0, len(keys), ROWS_A_STATEMENT):
         some = tuple(keys[first : first + ROWS_A_STATEMENT])
         statement = f"{query} IN ({', '.join([mark] * len(some))})"
-        there.update(bytes(row[0]) for row in _returned(connection.exec_driver_sql(statement, some)))
-    return there
+        yield from _returned(connection.exec_driver_sql(statement, some))
 
 
 def look_up(connection: Connection, asked: Sequence[Sequence[int]], questions: Sequence[str]) -> list[tuple[Any, ...]]:

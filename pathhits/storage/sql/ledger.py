@@ -13,17 +13,18 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from pathhits.core import labels
+from pathhits.core import dimensions, labels
 from pathhits.core.backoff import back_off
 from pathhits.core.rules import type_of
 from pathhits.core.statuses import Reason
 from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.events import Logged
-from pathhits.hits import DROPS, HITS, ITEM_TIMES, REQUESTS, SITE, VIEWS, Sketch
+from pathhits.hits import DROPS, HITS, ITEM_TIMES, REQUESTS, SITE, TRAIT_MARK, VIEWS, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import (
     Upsert,
+    ids_of,
     is_lost,
     is_retryable,
     refuses_rows,
@@ -96,6 +97,11 @@ _ITEM_DAY_TIMES = Upsert(tables.item_days, ("item_id", "day"), add=_TIMES)
 _COUNTERS = Upsert(tables.item_counters, ("item_id", "counter"), add=("total",))
 _COUNTER_HOURS = Upsert(tables.item_counter_hours, ("item_id", "counter", "hour"), add=("amount",))
 _COUNTER_DAYS = Upsert(tables.item_counter_days, ("item_id", "counter", "day"), add=("amount",))
+_VALUES = Upsert(
+    tables.values, ("value_key",), fixed=("dimension", "value"), add=("hit_count",), returning=("id", "value_key")
+)
+_VALUE_DAYS = Upsert(tables.value_days, ("dimension_id", "day", "value_id"), add=("hits",))
+_PATH_VALUE_DAYS = Upsert(tables.path_value_days, ("path_id", "dimension_id", "day", "value_id"), add=("hits",))
 _SITE_HOURS = Upsert(tables.site_hours, keys=("counter", "hour"), add=("total",))
 _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 
@@ -103,6 +109,8 @@ _SITE_DAYS = Upsert(tables.site_days, keys=("day",), grow=("visitors",))
 MAX_SEARCHES = 10_000
 
 T = TypeVar("T")
+#: A dimension and one of its values.
+Value = tuple[str, str]
 
 
 class Letter(NamedTuple):
@@ -117,7 +125,8 @@ class Letter(NamedTuple):
 class Contents:
     """What one generation holds, sorted out: hits by label, views by item, sums, events, and what makes no sense.
 
-    ``times`` are the `ITEM_TIMES` of items by counter and hour, ``counters`` what events added to them, likewise.
+    ``times`` are the `ITEM_TIMES` of items by counter and hour, ``counters`` what events added to them, likewise;
+    ``values`` are the hits with each value of a dimension by label and day.
     """
 
     generation: str
@@ -128,9 +137,10 @@ class Contents:
     events: list[Logged] = field(default_factory=list)
     times: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
     counters: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
+    values: dict[Value, dict[tuple[str, int], int]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        held = (self.paths, self.items, self.site, self.letters, self.events, self.times, self.counters)
+        held = (self.paths, self.items, self.site, self.letters, self.events, self.times, self.counters, self.values)
         return any(held)
 
 
@@ -254,12 +264,18 @@ class _Writer:
         for event in contents.events:
             self._by_item.setdefault(event.item, []).append(event)
         self._refused: dict[int, int] = {}
+        self._refused_paths: set[str] = set()
+        self._path_ids: dict[str, int] = {}
         self._refused_views: dict[tuple[str, int], int] = {}
         #: Whether all was written, so that a failure after it can only be the COMMIT's.
         self.complete = False
 
     def write(self, connection: Connection) -> None:
-        self._guarded(connection, _keyed(self._contents.paths), self._write_paths, self._path_letters)
+        paths = _keyed(self._contents.paths)
+        self._guarded(connection, paths, self._write_paths, self._path_letters)
+        self._path_ids = self._ids_of_paths(connection, paths)
+        values = sorted((dimensions.key(*value), value) for value in self._contents.values)
+        self._guarded(connection, values, self._write_values, self._value_letters)
         of_items = (self._contents.items, self._contents.times, self._contents.counters, self._by_item)
         items = set[str]().union(*of_items) - {""}
         self._guarded(connection, _keyed(items), self._write_items, self._item_letters)
@@ -320,6 +336,38 @@ class _Writer:
             upsert(connection, _PATHS.days, sorted(days))
         self._hits += sum(n for _, path in keyed for n in hours[path].values())
         self._paths += len(keyed)
+
+    def _ids_of_paths(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> dict[str, int]:
+        """The ids of the paths whose hits were written; those that SQL refused have no values either."""
+        if not self._contents.values:
+            return {}
+        found = ids_of(connection, PATHS.key, [key for key, _ in keyed])
+        return {path: found[key] for key, path in keyed if path not in self._refused_paths}
+
+    def _write_values(self, connection: Connection, keyed: Sequence[tuple[bytes, Value]]) -> None:
+        """What hits are told apart by: each value in all, by day, and by path and day."""
+        held = {value: self._of_known_paths(value) for _, value in keyed}
+        rows = [(key, *value, _total(held[value])) for key, value in keyed if held[value]]
+        ids = {bytes(key): identity for identity, key in upsert(connection, _VALUES, rows)}
+        days, by_path = dict[tuple[int, int, int], int](), list[tuple[int, ...]]()
+        for key, value in keyed:
+            number = dimensions.number_of(value[0])
+            for (path_id, day), n in held[value].items():
+                by_path.append((path_id, number, day, ids[key], n))
+                which = number, day, ids[key]
+                days[which] = min(days.get(which, 0) + n, tables.COUNTER_MAX)
+        upsert(connection, _VALUE_DAYS, sorted((*which, n) for which, n in days.items()))
+        upsert(connection, _PATH_VALUE_DAYS, sorted(by_path))
+
+    def _of_known_paths(self, value: Value) -> dict[tuple[int, int], int]:
+        """Hits with this value by id of path and day."""
+        known, hits = self._path_ids, self._contents.values[value]
+        return {(known[label], day): n for (label, day), n in hits.items() if label in known}
+
+    def _value_letters(self, row: tuple[bytes, Value], error: str) -> Iterator[Letter]:
+        dimension, value = row[1]
+        for (label, day), n in self._contents.values[row[1]].items():
+            yield Letter(f"{day * 24}:{dimension}:{label}{TRAIT_MARK}{value}", str(n), error)
 
     def _write_items(self, connection: Connection, keyed: Sequence[tuple[bytes, str]]) -> None:
         """Totals first: the locks on these rows keep a second sync from looking for the same visitors just now."""
@@ -405,6 +453,7 @@ class _Writer:
 
     def _path_letters(self, row: tuple[bytes, str], error: str) -> Iterator[Letter]:
         label = row[1]
+        self._refused_paths.add(label)
         for hour, n in self._contents.paths[label].items():
             self._refused[hour] = self._refused.get(hour, 0) + n
             yield Letter(f"{hour}:{HITS}:{label}", str(n), error)
@@ -508,7 +557,7 @@ def _times_by_day(times: Mapping[tuple[str, int], int]) -> dict[int, list[int]]:
     return days
 
 
-def _total(hours: Mapping[int, int]) -> int:
+def _total(hours: Mapping[Any, int]) -> int:
     return min(sum(hours.values()), tables.COUNTER_MAX)
 
 

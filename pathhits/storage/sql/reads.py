@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.core import labels
 from pathhits.hits import DROPS, HITS, VIEWS
-from pathhits.storage.sql import tables
+from pathhits.storage.sql import tables, valuereads
 from pathhits.storage.sql.itemreads import HotItem, StoredItem, Wanted, hot_query, item_of, item_query
 from pathhits.storage.sql.logsums import log_sums
 from pathhits.storage.sql.searchreads import SUMS, StoredSearch, search_query
@@ -170,6 +170,30 @@ class Reads:
             queries.append(each.where(family.key.in_(keys)))
         found = (union_all(*queries) if len(queries) > 1 else queries[0]).subquery()
         return self._stored(select(found.c.name, found.c.amount), generations, String())
+
+    def top_values(
+        self, of: valuereads.Of, search: str, limit: int, also: Sequence[str] = (), generations: Sequence[str] = ()
+    ) -> Stored:
+        """The ``limit`` values of a dimension with the most hits, and those ``also`` asked for."""
+        return self._stored(valuereads.top_values(of, search, limit, also), generations, String())
+
+    def top_paths_with(
+        self,
+        value: tuple[str, str],
+        days: valuereads.Days,
+        search: str,
+        limit: int,
+        also: Sequence[str] = (),
+        generations: Sequence[str] = (),
+    ) -> Stored:
+        """The ``limit`` paths with the most hits that have a value, and those ``also`` asked for."""
+        return self._stored(valuereads.top_paths(value, days, search, limit, also), generations, String())
+
+    def days_with(
+        self, value: tuple[str, str], days: valuereads.Days, path: str | None, generations: Sequence[str] = ()
+    ) -> Stored:
+        """Hits that have a value by UTC day, of the site or of one path."""
+        return self._stored(valuereads.by_day(value, days, path), generations, tables.value_days.c.day.type)
 
     def item(self, wanted: Wanted, generations: Sequence[str] = ()) -> StoredItem:
         """All that is stored of one item, and which of the generations that includes."""

@@ -125,6 +125,44 @@ path_days = Table(
     **_OPTIONS,
 )
 
+#: What hits are told apart by besides their label: each value of each dimension, with all hits that have it.
+values = Table(
+    "pathhits_values",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("value_key", _Key, nullable=False, unique=True),
+    Column("dimension", String(16), nullable=False, index=True),
+    Column("value", String(255), nullable=False),
+    _counter("hit_count"),
+    **_OPTIONS,
+)
+
+#: Hits with each value by UTC day. ``dimension_id`` is the place of the dimension in `pathhits.settings.DIMENSIONS`.
+value_days = Table(
+    "pathhits_value_days",
+    metadata,
+    Column("dimension_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("value_id", BigInteger, primary_key=True, autoincrement=False),
+    _counter("hits"),
+    Index("ix_pathhits_value_days_value", "value_id", "day"),
+    **_OPTIONS,
+)
+
+#: Hits of each path with each value by UTC day: what one value says of all paths, and one path of all values.
+path_value_days = Table(
+    "pathhits_path_value_days",
+    metadata,
+    Column("path_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("dimension_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("value_id", BigInteger, primary_key=True, autoincrement=False),
+    _counter("hits"),
+    Index("ix_pathhits_path_value_days_value", "value_id", "day"),
+    Index("ix_pathhits_path_value_days_day", "day"),
+    **_OPTIONS,
+)
+
 #: What each item had since the beginning: views, visitors (each once a salt period), visits, and how hot it is.
 #: ``first_seen``, ``last_seen``, ``recent_at`` and ``hot_changed_at`` are milliseconds since 1970, UTC. ``recent_at``
 #: is when ``recent_views`` were counted, 0 when the item has changed since.

@@ -88,7 +88,7 @@ def test_labels_of_at_most_two_days_are_remembered() -> None:
     accumulator = Accumulator(max_labels=2, max_waiting=100)
     for day in range(10):
         accumulator.hit(HOUR + 24 * day, "a", None)
-    assert list(accumulator._labels) == [DAY + 8, DAY + 9]
+    assert accumulator._labels.days == [DAY + 8, DAY + 9]
 
 
 def test_visitors_past_the_bound_are_shed_and_counted_and_their_hits_stay() -> None:

@@ -9,15 +9,15 @@
 --       9 prefix of generation keys   10 prefix of rule keys   11 events, or kB of them, that fill a generation
 --       12 prefix of visit keys   13 timeout of a visit (ms)   14 TTL of visits (s)   15 seconds a visitor is active
 --       16 seconds for which the key of an event is remembered
---       then n, n times: hour, field, amount; then m, m times: sketch key, k, k times a member; then v, v times a
+--       then n, n times: hour, field, amount; then r, r times a trait: field, amount; then m, m times: sketch key, k, k times a member; then v, v times a
 --       view: hour, counter field, refusal field without its reason, event ("" for none), and the rest as judge
 --       (rules.lua) takes it; then t, t times an event of the app: hour, event, o, o times a hash of its key, k,
 --       k times field, amount; then e, e times an event (a JSON object); then s, s times a stay as visits.lua takes it
 -- Returns {status, run_id, {field, error, ...}, {reason, ...}}: status is "added", "duplicate" (was there already) or
 --       "uncertain" (another server than at the first try: applied and rolled back, or never applied; nothing was
 --       changed); the reasons are those of the views, "" for one that counts, and only of a batch that was added.
--- Layout: <prefix><id> hash of field to number; <prefix><id>:hours set; <prefix><id>:events list of JSON arrays, one a
---       call, of the events of views that count and the others. A generation is born with its id under one run_id and
+-- Layout: <prefix><id> hash of field to number; <prefix><id>:traits hash likewise; <prefix><id>:hours set;
+--       <prefix><id>:events list of JSON arrays, one a call, of the events of views that count and the others. A generation is born with its id under one run_id and
 --       closed when the server's run_id is another, so a rollback can never reopen one that SQL has.
 
 -- include rules
@@ -43,8 +43,9 @@ end
 local function is_usable(id, born_under, logged, run_id)
   if born_under ~= run_id or (tonumber(logged or 0) or full_events) >= full_events then return false end
   local fields, hours = redis.pcall('HLEN', prefix .. id), redis.pcall('SCARD', prefix .. id .. ':hours')
-  local entries = redis.pcall('LLEN', prefix .. id .. ':events')
-  return type(fields) == 'number' and type(hours) == 'number' and type(entries) == 'number' and fields < full
+  local entries, traits = redis.pcall('LLEN', prefix .. id .. ':events'), redis.pcall('HLEN', prefix .. id .. ':traits')
+  if type(fields) ~= 'number' or type(hours) ~= 'number' then return false end
+  return type(entries) == 'number' and type(traits) == 'number' and fields + traits < full
 end
 
 local function see(key, members)
@@ -105,6 +106,13 @@ end
 for _ = 1, tonumber(ARGV[at]) do
   count(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
   at = at + 3
+end
+
+at = at + 1
+for _ = 1, tonumber(ARGV[at]) do
+  local answer = redis.pcall('HINCRBY', generation .. ':traits', ARGV[at + 1], ARGV[at + 2])
+  if type(answer) == 'table' then reject(ARGV[at + 1], answer) end
+  at = at + 2
 end
 
 at = at + 1

@@ -148,6 +148,8 @@ class Settings:
     )
     retention_events: int = setting(90, "days", "How long events are kept, whole UTC days; 0 keeps them for ever.")
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
+    snapshot_every: float = setting(1800.0, "s", "How often the clock has what a dashboard shows computed.")
+    retention_snapshots: int = setting(7, "days", "How long snapshots of the dashboard are kept; 0 keeps all.")
     prune_every: float = setting(86_400.0, "s", "How often the clock has old events deleted; a day: at midnight UTC.")
 
     search_log: SearchLog = setting("all", "", "Searches that are logged and counted: all, or with_results.")
@@ -424,7 +426,7 @@ _PARSERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
     "int": _integer,
     "tuple[str, ...]": _words,
 }
-_NOT_NEGATIVE = ("fallback_after", "cache_recent_views", "cache_visitors", "cache_hot_items")
+_NOT_NEGATIVE = ("fallback_after", "cache_recent_views", "cache_visitors", "cache_hot_items", "retention_snapshots")
 _POSITIVE = (
     "redis_timeout",
     "sql_timeout",
@@ -432,6 +434,7 @@ _POSITIVE = (
     "sync_every",
     "items_every",
     "prune_every",
+    "snapshot_every",
     "deliver_every",
     "listener_attempts",
     "request_deadline",

@@ -271,6 +271,14 @@ class Stats:
         """Views that the rules refused, by ``type:reason``, the most frequent first."""
         return self._by_reason(REFUSALS, _window(since, until))
 
+    def views_by_type(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
+        """Views of all items of each type, the type with the most first."""
+        window = _window(since, until)
+        live = self._scan()
+        stored = self._reads.by_reason(VIEWS, window, list(live))
+        views = self._with_pending(stored, live, lambda deltas: _by_type(_sum(deltas, VIEWS, window, by_label=True)))
+        return dict(sorted(views.items(), key=lambda pair: (-pair[1], pair[0])))
+
     def _by_reason(self, counter: str, window: Window) -> dict[str, int]:
         live = self._scan()
         stored = self._reads.by_reason(counter, window, list(live))
@@ -400,6 +408,14 @@ def _search_row(row: StoredSearch) -> SearchRow:
 def _of_type(sums: Counter[str], item_type: str) -> Counter[str]:
     """Those of the sums whose item is of the type."""
     return Counter({item: n for item, n in sums.items() if type_of(item) == item_type})
+
+
+def _by_type(sums: Counter[str]) -> Counter[str]:
+    """The sums of items, added up by their type."""
+    types: Counter[str] = Counter()
+    for item, n in sums.items():
+        types[type_of(item)] += n
+    return types
 
 
 def _most(sums: Iterable[Counter[str]], limit: int) -> list[str]:

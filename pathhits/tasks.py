@@ -10,15 +10,17 @@ from typing import Any
 import pathhits.jobs.deliver
 import pathhits.jobs.items
 import pathhits.jobs.prune
+import pathhits.jobs.snapshot
 import pathhits.jobs.sync
 import pathhits.storage.sql.deliveries
 import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger
 import pathhits.storage.sql.mirrors
-import pathhits.storage.sql.retention  # noqa: F401  # loaded, not named
+import pathhits.storage.sql.retention
+import pathhits.storage.sql.snapshots  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["deliver", "items", "prune", "sync"]
+__all__ = ["deliver", "items", "prune", "snapshot", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -46,3 +48,9 @@ def deliver() -> dict[str, Any]:
     """Call the listeners with what is due; returns the fields of the `DeliverReport`."""
     with closing(load()) as hits:
         return dataclasses.asdict(hits.deliver())
+
+
+def snapshot() -> dict[str, Any]:
+    """Compute and store what a dashboard shows; returns the fields of the `SnapshotReport`."""
+    with closing(load()) as hits:
+        return dataclasses.asdict(hits.refresh_snapshot())

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from pathhits.app import PathHits
 from pathhits.capture.buffer import Buffer, Seen, Told
+from pathhits.capture.cache import Cache
 from pathhits.capture.court import MemoryCourt
 from pathhits.capture.deadline import Deadline
 from pathhits.capture.recorder import Entry, Noted
@@ -53,6 +54,7 @@ from pathhits.hits import (
 from pathhits.itemstats import ItemReads
 from pathhits.settings import Settings
 from pathhits.stats import Stats
+from pathhits.storage.redis.cached import CacheStore, Taken
 from pathhits.storage.redis.pending import VISIT_TIMEOUT, Added, Pending, PendingHours, PendingStore
 from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.reads import Reads, Window
@@ -301,6 +303,45 @@ def _stored_search(search: Search, events: Sequence[tuple[Event, int | None]]) -
     )
 
 
+class _MemoryCacheStore(CacheStore):
+    """What is cached, without Redis; nobody else is there who could make it meanwhile."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._held: dict[str, tuple[float, frozenset[str], str]] = {}
+
+    def take(self, name: str, groups: Sequence[str], ttl: float) -> Taken:
+        until, _, text = self._held.get(name, (0.0, frozenset(), ""))
+        return Taken(text) if until > self._now() else Taken(token="mine")
+
+    def put(self, name: str, groups: Sequence[str], ttl: float, token: str, text: str) -> bool:
+        if text:
+            self._held[name] = self._now() + ttl, frozenset(groups), text
+        return bool(text)
+
+    def delete(self, names: Sequence[str], groups: Sequence[str]) -> int:
+        gone = [name for name, (_, of, _) in self._held.items() if name in names or of.intersection(groups)]
+        return len([self._held.pop(name) for name in gone])
+
+
+class _NoSnapshots:
+    """Nothing is kept of what a dashboard shows: it is computed each time."""
+
+    def get(self) -> None:
+        return None
+
+    newest = get
+
+    def put(self, text: str) -> None:
+        pass
+
+    def add(self, moment: int, text: str) -> None:
+        pass
+
+    def prune(self, before: int, limit: int) -> int:
+        return 0
+
+
 class Counted:
     """What was counted since `counting` began; every question first folds what came in."""
 
@@ -368,8 +409,9 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
 
     ``app`` is a PathHits, or an app that has one in ``extensions["pathhits"]`` (Flask), or None for a PathHits with
     default settings, found as ``counted.pathhits``. ``at``, an aware datetime, freezes the clock of the hits. Reading
-    (``hits.hit_count`` and ``view_count`` in a template, ``top_paths``, ``series``, ``drops``) answers from memory as
-    well. Raises `SettingsError` when there is no PathHits, or one that is not enabled.
+    (``hits.hit_count`` and ``view_count`` in a template, ``top_paths``, ``series``, ``drops``, ``snapshot``) answers
+    from memory as well, and so does ``hits.cache``. Raises `SettingsError` when there is no PathHits, or one that is
+    not enabled.
     """
     hits = _pathhits_of(app)
     sink, clock = MemorySink(visit_timeout=hits.settings.visit_timeout), Clock(at)
@@ -381,6 +423,7 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
     stored = _NothingStored(sink)
     stats = Stats(pending, stored, hits.settings.redis_url)
     counted = Counted(hits, sink, buffer, clock)
+    cached, deadline = _MemoryCacheStore(sink.now), Deadline(PATIENCE)
     parts = {
         "buffer": buffer,
         "pending": pending,
@@ -394,7 +437,11 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
         "_last_counts": OrderedDict(),
         "_last_items": Remembered(inf, 100),
         "_last_hot": Remembered(inf, 100),
-        "_deadline": Deadline(PATIENCE),
+        "_deadline": deadline,
+        "_cache_store": cached,
+        "cache": Cache(cached, deadline, hits.guard),
+        "_snapshot_copy": _NoSnapshots(),
+        "_snapshots": _NoSnapshots(),
     }
     with _replaced(hits, parts), recorder.redirected(_stamped(buffer.append, clock)), _active(counted):
         try:

@@ -11,11 +11,12 @@ from pathhits.app.explaining import Explaining
 from pathhits.app.forgetting import Forgetting
 from pathhits.app.reading import Reading
 from pathhits.app.searching import Searching
+from pathhits.app.snapshots import Snapshotting
 from pathhits.app.watching import Watching
 from pathhits.errors import SettingsError
 
 
-class PathHits(Caching, Explaining, Forgetting, Reading, Searching, Watching):
+class PathHits(Caching, Explaining, Forgetting, Reading, Searching, Snapshotting, Watching):
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 
     ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.

@@ -14,7 +14,7 @@ import click
 
 from pathhits import __version__
 from pathhits.app import PathHits
-from pathhits.cli import counts, db, explain, listeners, processes, schedule, searches, upkeep
+from pathhits.cli import counts, db, explain, listeners, processes, schedule, searches, snapshot, upkeep
 from pathhits.cli.options import Moment
 from pathhits.logs import log_to_stderr
 
@@ -54,6 +54,7 @@ COMMANDS = (
     listeners.listeners_command,
     listeners.dead,
     schedule.schedule_command,
+    snapshot.snapshot_command,
     processes.worker_command,
     processes.clock_command,
 )

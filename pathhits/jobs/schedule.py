@@ -66,6 +66,12 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         description="calls the listeners of events",
     ),
     ScheduledJob(
+        id="snapshot",
+        task="pathhits.tasks.snapshot",
+        period=lambda settings: settings.snapshot_every,
+        description="computes what a dashboard shows, and stores it in SQL and Redis",
+    ),
+    ScheduledJob(
         id="prune",
         task="pathhits.tasks.prune",
         period=lambda settings: settings.prune_every,

@@ -44,7 +44,23 @@ ASK_BOTH = (
     ["prune"],
 )
 ASK_SQL = (["verify"], ["recount"], ["db", "upgrade"], ["db", "current"])
-WITH_JSON = ("sync", "stats", "top", "item", "doctor", "verify", "recount", "prune", "items", "listeners", "schedule")
+WITH_JSON = (
+    "sync",
+    "stats",
+    "top",
+    "item",
+    "doctor",
+    "verify",
+    "recount",
+    "prune",
+    "items",
+    "listeners",
+    "schedule",
+    "snapshot",
+    "forget",
+    "searches",
+    "explain",
+)
 
 Run = Callable[..., Result]
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ import click
 import pytest
 
 from pathhits.cli import group
+from pathhits.core.dashboard import Snapshot
 from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
 from pathhits.core.rules import REFUSALS, Rules
 from pathhits.core.searches import SearchRow
@@ -28,6 +30,7 @@ from pathhits.jobs.prune import PruneReport
 from pathhits.jobs.recount import RecountReport
 from pathhits.jobs.runs import JobState
 from pathhits.jobs.schedule import SCHEDULE
+from pathhits.jobs.snapshot import parts_of
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import Check, VerifyReport
 from pathhits.settings import ENV_PREFIX, Settings, names
@@ -179,6 +182,7 @@ CHECKS = {
         assert featured("summer") == ["iron-pan", "oak-board"]
         assert not featured.forget("summer"), "there is no Redis here"
     """,
+    "reading_snapshot": 'assert (snapshot.source, snapshot.parts["totals"]["hits"]) == ("live", 0)',
     "reading_events": 'assert hits.event_types["product.shared"].counter == "shares"',
     "reading_searches": """
         from pathhits.testing import counting
@@ -333,6 +337,9 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["item"] >= {*ItemStats.__slots__, *ItemDay.__slots__, *ItemStats("product", "1").as_dict()}
     assert documented["items"] == set(ItemsReport().as_dict())
     assert documented["recount"] >= set(RecountReport().as_dict())
+    nobody: Any = None
+    snapshot = Snapshot(datetime.now(UTC), 0.0, dict.fromkeys(parts_of(nobody, nobody)), "live").as_dict()
+    assert documented["snapshot"] == {*snapshot, "days", "redis", "sql", "live"}
     assert documented["prune"] == set(PruneReport().as_dict())
     assert documented["searches"] == set(SearchRow.__slots__)
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
@@ -361,7 +368,7 @@ def test_the_preset_of_the_seeds_parses_and_names_every_period() -> None:
     lines = [line.partition("#")[0].strip() for line in preset.splitlines()]
     environment = dict(line.split("=") for line in lines)
     settings = Settings.from_env(environment)
-    assert (settings.sync_every, settings.prune_every) == (300, 86_400)
+    assert (settings.sync_every, settings.prune_every, settings.snapshot_every) == (300, 86_400, 1_800)
 
 
 # --- every mention of a setting or a command, anywhere ---
@@ -407,6 +414,7 @@ TTLS = {
     "visit": "`PATHHITS_VISIT_TIMEOUT` + 1 hour",
     "active": f"{keys.ACTIVE // 60} minutes",
     "sync_lock": f"{keys.SYNC_LOCK_TTL} seconds",
+    "snapshot": f"{keys.SNAPSHOT_TTL // 3_600} hours",
     "cached": "the `ttl`",
     "cache_lease": f"{keys.CACHE_LEASE} seconds",
     "cache_group": f"{keys.CACHE_GROUP_KEPT + keys.CACHE_LEASE} seconds",

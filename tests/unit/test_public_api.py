@@ -106,6 +106,8 @@ CONTRACT: dict[str, dict[str, object]] = {
     "prune": {},
     "explain": {"url": "required", "method": "GET", "status": 200},
     "forget": {"user_id": None, "ip": None, "user_agent": None},
+    "snapshot": {},
+    "refresh_snapshot": {},
     "verify": {},
     "doctor": {},
     "prepare_worker": {},
@@ -210,7 +212,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     commands = {
         "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
-        "schedule", "forget", "explain", "searches",
+        "schedule", "forget", "explain", "searches", "snapshot",
     }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}

@@ -399,3 +399,35 @@ def test_events_are_counted_in_memory(app: Flask) -> None:
         assert event.moment == counted.clock.now
         counted.clear()
         assert counted.events() == []
+
+
+def test_the_cache_is_in_memory_until_the_block_ends(hits: PathHits) -> None:
+    made: list[str] = []
+
+    def get(name: str, *groups: str) -> Any:
+        def make() -> tuple[int, int]:
+            made.append(name)
+            return 1, 2
+
+        return hits.cache.get_or_make(name, make, 60, groups)
+
+    with counting(hits, at=NOON) as counted:
+        assert [get("a", "g"), get("a", "g"), get("b")] == [[1, 2]] * 3
+        assert hits.cache.delete(groups=["g"])
+        get("a", "g")
+        get("b")
+        counted.clock.advance(timedelta(seconds=61))
+        get("b")
+    with counting(hits):
+        get("b")
+    assert made == ["a", "b", "a", "b", "b"]
+
+
+def test_the_dashboard_is_computed_from_memory(hits: PathHits) -> None:
+    with counting(hits):
+        hits.track_hit("home")
+        hits.track_view("product", 7)
+        hits.refresh_snapshot()
+        found = hits.snapshot()
+    assert (found.source, found.parts["totals"]["hits"]) == ("live", 1)
+    assert found.parts["items"]["product"]["top"][0]["item_id"] == "7"

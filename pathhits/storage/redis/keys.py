@@ -33,6 +33,8 @@ CACHE_LEASE = 20
 CACHE_GROUP_KEPT = 60
 #: Bytes of the longest name in a key; a longer one is hashed.
 CACHE_NAME_BYTES = 200
+#: Seconds the newest snapshot is kept beside the one in SQL.
+SNAPSHOT_TTL = 86_400
 #: Seconds after which the lock of a dead clock opens by itself.
 CLOCK_LOCK_TTL = 3.0
 #: Seconds for which the last pass of a clock is remembered.
@@ -116,6 +118,10 @@ class Keys:
     def cache_group(self, group: str) -> str:
         """String, `CACHE_GROUP_KEPT` longer than its values: a token that all valid values of the group know."""
         return f"{{{self.namespace}}}:cache:group:{_shortened(group)}"
+
+    def snapshot(self) -> str:
+        """String, `SNAPSHOT_TTL`: the newest snapshot of the dashboard as JSON; SQL has it too."""
+        return f"{{{self.namespace}}}:snapshot"
 
     def sync_lock(self) -> str:
         """String, `SYNC_LOCK_TTL`: token of the sync that runs; saves double work, guards nothing."""

@@ -370,6 +370,17 @@ search_visitors = Table(
     **_APPENDED,
 )
 
+#: What a dashboard shows, as JSON, computed every half hour; ``moment`` is milliseconds since 1970, UTC.
+snapshots = Table(
+    "pathhits_snapshots",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("moment", BigInteger, nullable=False),
+    Column("content", Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
+    Index("ix_pathhits_snapshots_moment", "moment"),
+    **_APPENDED,
+)
+
 #: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>" and
 #: "refusals:<type>:<reason>".
 site_hours = Table(

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from demo_app import traffic
+    from demo_app import history, traffic
 
     parser = argparse.ArgumentParser(prog="python -m demo_app", description="The demo shop of pathhits.")
     parser.set_defaults(run=_start)
@@ -32,6 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     visitors = commands.add_parser("traffic", help="send visitors to the demo that runs")
     visitors.set_defaults(run=traffic.run)
     traffic.add_arguments(visitors)
+    past = commands.add_parser("history", help="make up a past, up to yesterday")
+    past.set_defaults(run=history.run)
+    history.add_arguments(past)
     return parser
 
 

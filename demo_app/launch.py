@@ -22,14 +22,20 @@ from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
 from demo_app import running
+from demo_app.history import MOST_DAYS
 from demo_app.processes import POLL_S, Child, Children
 from demo_app.running import DEFAULT_PORT, HOST, ROOT
 from pathhits import Settings
 from pathhits.settings import redact
 from pathhits.storage.redis.client import connect, explain
 
-#: So that a few people are enough to see a product become hot.
-HOT = {"PATHHITS_HOT_AT": "5", "PATHHITS_COLD_BELOW": "3", "PATHHITS_ITEMS_EVERY": "10"}
+#: Recent views at which a product is hot, and below which it cools: in a shop with a made-up past, and in one without,
+#: where a few people are to be enough.
+HOT, HOT_WITHOUT_PAST = ("60", "30"), ("5", "3")
+ITEMS_EVERY_S = 10
+#: Days of the made-up past that a new demo begins with; DEMO_HISTORY is another number, 0 for none.
+HISTORY_DAYS = 30
+HISTORY_TIMEOUT_S = 300.0
 DEFAULT_SYNC_EVERY_S = 5
 START_TIMEOUT_S = 60.0
 LOG = "redis.log"
@@ -77,7 +83,11 @@ class _Demo:
     def run(self) -> None:
         """Start everything, say where it is, and stay until told to stop; always ends with an exception."""
         self._redis()
-        self._release()
+        self._to_its_end("release", self.procfile["release"], START_TIMEOUT_S)
+        if self.env["DEMO_HISTORY"] != "0":
+            # Before the worker knows of listeners: what is made up is no news.
+            command = f"python -m demo_app history --first --days {self.env['DEMO_HISTORY']}"
+            self._to_its_end("history", command, HISTORY_TIMEOUT_S)
         for name in PROCESSES:
             self.children.start(name, self.procfile[name], self.env, ROOT)
         self._wait(self._answers, "the shop does not answer")
@@ -97,13 +107,13 @@ class _Demo:
         self.children.start("redis", redis_command(redis_binary(), port, data), self.env, ROOT)
         self._wait(lambda: _redis_answers(settings), "Redis does not answer")
 
-    def _release(self) -> None:
-        release = self.children.start("release", self.procfile["release"], self.env, ROOT)
-        self._wait(lambda: release.returncode is not None, "the migrations do not end", but=release)
-        release.drain()
-        if release.returncode:
+    def _to_its_end(self, name: str, command: str, timeout: float) -> None:
+        child = self.children.start(name, command, self.env, ROOT)
+        self._wait(lambda: child.returncode is not None, f"{name} does not end", timeout, but=child)
+        child.drain()
+        if child.returncode:
             raise LaunchError("the database could not be prepared; the lines above say why")
-        self.children.forget(release)
+        self.children.forget(child)
 
     def _answers(self) -> bool:
         """Whether the shop answers; asked with HEAD, which is not counted."""
@@ -182,8 +192,8 @@ def _environment(folder: Path) -> dict[str, str]:
     env.setdefault("DATABASE_URL", f"sqlite:///{folder / 'shop.db'}")
     env.setdefault("PATHHITS_SYNC_EVERY", str(DEFAULT_SYNC_EVERY_S))
     env.setdefault("PATHHITS_BEACON", "1")
-    for name, value in HOT.items():
-        env.setdefault(name, value)
+    _prepare_past(env)
+    env.setdefault("PATHHITS_ITEMS_EVERY", str(ITEMS_EVERY_S))
     env.setdefault("DEMO_SECRET_KEY", secrets.token_hex(32))
     env.setdefault("BIND", HOST)
     env.setdefault("PORT", str(DEFAULT_PORT))
@@ -191,6 +201,17 @@ def _environment(folder: Path) -> dict[str, str]:
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
     Settings.from_env(env)
     return env
+
+
+def _prepare_past(env: dict[str, str]) -> None:
+    """Set how many days of it there are, and what is hot then; LaunchError for a number of days that is none."""
+    days = env.get("DEMO_HISTORY") or str(HISTORY_DAYS)
+    if not days.isdigit() or int(days) > MOST_DAYS:
+        raise LaunchError(f"DEMO_HISTORY={days}: give a number of days up to {MOST_DAYS}, 0 for no past")
+    env["DEMO_HISTORY"] = str(int(days))
+    hot_at, cold_below = HOT if int(days) else HOT_WITHOUT_PAST
+    env.setdefault("PATHHITS_HOT_AT", hot_at)
+    env.setdefault("PATHHITS_COLD_BELOW", cold_below)
 
 
 def _free_or_wanted_port(env: dict[str, str]) -> int:

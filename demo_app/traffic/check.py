@@ -48,8 +48,13 @@ class Check:
         return should, hot(self._hits)
 
     def _should_be_hot(self) -> set[str]:
-        settings, since = self._hits.settings, datetime.now(UTC) - timedelta(days=7)
-        recent = {row.item_id: row.views for row in self._hits.top_items("product", since=since, limit=ALL)}
+        """Those with enough views in the last seven days; where only the hour decides in which they began, as it is."""
+        begins = datetime.now(UTC) - timedelta(days=7)
+        return self._hot_since(begins + timedelta(hours=1)) | (self._hot_since(begins) & hot(self._hits))
+
+    def _hot_since(self, begins: datetime) -> set[str]:
+        settings = self._hits.settings
+        recent = {row.item_id: row.views for row in self._hits.top_items("product", since=begins, limit=ALL)}
         kept = {slug for slug in self._hot if recent.get(slug, 0) >= settings.cold_below}
         return kept | {slug for slug, views in recent.items() if views >= settings.hot_at}
 

@@ -135,11 +135,11 @@ class Crowd:
         self._random = random
         self._numbers = count(secrets.randbelow(2**23))
 
-    def visitor(self, kind: Kind = "visitor") -> Person:
-        """Someone with a browser, who came from somewhere."""
+    def visitor(self, kind: Kind = "visitor", source: Source | None = None) -> Person:
+        """Someone with a browser, who came from ``source``, or from somewhere."""
         chosen = self._random
         agent, language = pick(chosen, BROWSERS), pick(chosen, LANGUAGES)
-        return Person(kind, self._address(), agent, language, pick(chosen, SOURCES))
+        return Person(kind, self._address(), agent, language, source or pick(chosen, SOURCES))
 
     def bot(self, agent: str) -> Person:
         """A program."""
@@ -151,6 +151,6 @@ class Crowd:
         return f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-def pick(random: Random, weighted: Sequence[tuple[int, T]]) -> T:
+def pick(random: Random, weighted: Sequence[tuple[float, T]]) -> T:
     """One of some things, each as likely as its weight."""
     return random.choices([thing for _, thing in weighted], [weight for weight, _ in weighted])[0]

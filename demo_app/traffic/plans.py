@@ -52,15 +52,15 @@ def make_plans(visitors: int, seconds: float, random: Random) -> list[Plan]:
     crowd = Crowd(random)
     taste = _taste(random)
     people = [crowd.visitor("private" if n % 20 == 7 else "visitor") for n in range(visitors)]
-    plans = [_plan(person, list(_visit(person, taste, random)), seconds, random) for person in people]
+    plans = [_plan(person, list(visit(person, taste, random)), seconds, random) for person in people]
     for n in range(max(len(BOTS), visitors // 8)):
         bot = crowd.bot(BOTS[n % len(BOTS)])
-        plans.append(_plan(bot, list(_crawl(random)), seconds, random))
+        plans.append(_plan(bot, list(crawl(random)), seconds, random))
     plans.append(_plan(crowd.visitor("abuser"), list(_abuse(visitors, random)), seconds, random))
     return plans
 
 
-def _taste(random: Random) -> list[tuple[int, str]]:
+def _taste(random: Random) -> list[tuple[float, str]]:
     """How much each product is sought: a few much, most a little."""
     slugs = [product["slug"] for product in PRODUCTS]
     random.shuffle(slugs)
@@ -75,7 +75,8 @@ def _plan(person: Person, steps: Sequence[Step], seconds: float, random: Random)
     return Plan(person, random.uniform(0.0, max(0.0, seconds - needed * shrunk)), fitted)
 
 
-def _visit(person: Person, taste: Sequence[tuple[int, str]], random: Random) -> Iterator[Step]:
+def visit(person: Person, taste: Sequence[tuple[float, str]], random: Random) -> Iterator[Step]:
+    """One visit of somebody; ``taste`` says how much each product is sought."""
     yield _entrance(person, taste, random)
     yield Step("/static/shop.css")
     liked: set[str] = set()
@@ -92,7 +93,7 @@ def _visit(person: Person, taste: Sequence[tuple[int, str]], random: Random) -> 
             yield Step(random.choice(GONE), pause=_reading(random), status=404)
 
 
-def _entrance(person: Person, taste: Sequence[tuple[int, str]], random: Random) -> Step:
+def _entrance(person: Person, taste: Sequence[tuple[float, str]], random: Random) -> Step:
     """The first page, by the link that brought them."""
     path = random.choice(("/", "/", "/products", ""))
     step = Step(path, PLAIN_PAGES[path]) if path else _product(pick(random, taste))
@@ -117,7 +118,7 @@ def _look(slug: str, liked: set[str], random: Random) -> Iterator[Step]:
         yield Step(f"{page}/sheet", "sheet", _reading(random), event=("downloads", slug, 1))
 
 
-def _crawl(random: Random) -> Iterator[Step]:
+def crawl(random: Random) -> Iterator[Step]:
     """A program that takes what it finds, with a way of asking for pages that are not there, or by other methods."""
     for product in random.sample(PRODUCTS, random.randint(2, 6)):
         yield _product(product["slug"], random.uniform(0.2, 2.0))

@@ -15,10 +15,11 @@ from tests.servers.processes import Process, free_port
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
-    """The environment of a demo with a folder and a port of its own, and no Redis on PATH."""
+    """The environment of a demo with a folder and a port of its own, no Redis on PATH, and no made-up past."""
     empty = tmp_path / "bin"
     empty.mkdir()
-    return {"DEMO_DIR": str(tmp_path / "demo"), "PORT": str(free_port()), "PATH": str(empty)}
+    folder, port = str(tmp_path / "demo"), str(free_port())
+    return {"DEMO_DIR": folder, "PORT": port, "PATH": str(empty), "DEMO_HISTORY": "0"}
 
 
 @pytest.fixture

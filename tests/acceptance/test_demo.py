@@ -128,6 +128,7 @@ def test_a_second_demo_from_the_same_folder_is_refused(
     ("wrong", "said"),
     [
         ({"PORT": "shop"}, "PORT=shop is no port"),
+        ({"DEMO_HISTORY": "long"}, "DEMO_HISTORY=long: give a number of days up to 730"),
         ({"PATHHITS_SYNC_EVRY": "5"}, "PATHHITS_SYNC_EVRY: unknown setting"),
         ({"DATABASE_URL": "oracle://me:hidden@db/shop"}, "DATABASE_URL"),
         ({"REDIS_URL": "redis://:hidden@127.0.0.1:1/0"}, "Redis at redis://:***@127.0.0.1:1/0 did not answer"),

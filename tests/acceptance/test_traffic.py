@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from collections.abc import Callable
 
@@ -60,6 +61,24 @@ def test_what_it_says_is_what_pathhits_counted_twice_and_the_same_seed_is_other_
     assert status == 0, again
     assert printed(again, "hits") == printed(said, "hits")
     assert demo.cli("stats")["visitors_today"] == 40
+
+
+def test_a_new_demo_has_a_past_whose_sums_agree_and_a_second_start_adds_none(
+    start_demo: Callable[[], Demo], settings: dict[str, str]
+) -> None:
+    settings["DEMO_HISTORY"] = "2"
+    demo = start_demo()
+    assert "2 days of the past were added" in demo.process.output()
+    stats = demo.cli("stats")
+    assert stats["hits"] > 200
+    assert stats["visits"]["bounces"] > 20
+    assert stats["visitors_today"] == 0
+    assert demo.cli("verify")["ok"]
+    demo.process.send(signal.SIGTERM)
+    assert demo.process.wait() == 0
+    again = start_demo()
+    assert "0 days of the past were added" in again.process.output()
+    assert again.cli("stats")["hits"] == stats["hits"]
 
 
 def test_without_a_shop_it_says_how_to_start_one(

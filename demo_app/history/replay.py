@@ -1,0 +1,114 @@
+"""Counts days of the past: through the middleware, with its clock set back, and through the ledger into SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NamedTuple, cast
+
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
+
+from demo_app.history.visits import Request, midnight, requests_of
+from pathhits import PathHits
+from pathhits.events import Event, Logged
+from pathhits.hits import ITEM_MARK, Sketch
+from pathhits.jobs.sync import sort_out
+from pathhits.storage.sql.ledger import Ledger
+from pathhits.testing import MemorySink, counting
+
+#: What happens to a product, by the counter that it adds to and whether it adds or takes away.
+EVENTS = {("likes", 1): "product.liked", ("likes", -1): "product.unliked", ("downloads", 1): "product.downloaded"}
+#: Where the stand-in of the shop finds what it stands for.
+STEP = "demo_app.step"
+HOST = "slowfield.example"
+
+
+class Matched(NamedTuple):
+    """What pathhits looks for in a request of Flask's: the rule that it matched, and its parameters."""
+
+    url_rule: Rule | None = None
+    view_args: dict[str, Any] | None = None
+
+
+class Replay:
+    """Counts the requests of days into SQL. In the place of the shop stands an app that knows its addresses only.
+
+    Raises `StoreUnavailable` or `NotMigrated`; the days before that are complete.
+    """
+
+    def __init__(self, shop: Flask) -> None:
+        self._hits: PathHits = shop.extensions["pathhits"]
+        self._urls = shop.url_map.bind(HOST)
+        self._match = lru_cache(1000)(self._matched)
+        self._app = self._hits.wsgi(self._stand_in)
+        # Made before anything counts in memory, where no ledger is.
+        self._ledger: Ledger = self._hits.ledger
+
+    def add(self, when: date) -> int:
+        """Count one day, in one transaction; the number of its hits, 0 if a transaction had counted it before."""
+        with counting(self._hits, at=midnight(when)) as counted:
+            for one in requests_of(when):
+                counted.clock.freeze(midnight(when) + timedelta(seconds=one.moment))
+                for _ in self._app(_environ(one), lambda status, headers, error=None: lambda data: None):
+                    pass
+            events = counted.events()
+            sink = cast(MemorySink, self._hits.pending)
+            contents = sort_out(f"history-{when}", sink.read(""))
+            contents.events.extend(map(_logged, events))
+            return self._ledger.apply(contents, _visitors(sink)).hits
+
+    def _stand_in(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answers as the shop does, without a page; what happened there is told."""
+        step = environ[STEP]
+        environ["werkzeug.request"] = self._match(environ["PATH_INFO"], step.method)
+        if step.event is not None:
+            counter, slug, amount = step.event
+            self._hits.track(EVENTS[counter, amount], slug)
+        start_response(f"{step.status} {HTTPStatus(step.status).phrase}", [("Content-Type", "text/html")])
+        return [b""]
+
+    def _matched(self, path: str, method: str) -> Matched:
+        try:
+            rule, parameters = self._urls.match(path, method, return_rule=True)
+        except HTTPException:
+            return Matched()
+        return Matched(rule, dict(parameters))
+
+
+def _environ(one: Request) -> dict[str, Any]:
+    """The request as a WSGI server would hand it on."""
+    path, _, query = one.step.path.partition("?")
+    headers = {**one.person.headers, **one.step.headers, "Host": HOST}
+    return {
+        "REQUEST_METHOD": one.step.method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "REMOTE_ADDR": one.person.address,
+        STEP: one.step,
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
+    }
+
+
+def _visitors(sink: MemorySink) -> dict[Sketch, int]:
+    """How many visitors the site and each page had."""
+    return {sketch: len(seen) for sketch, seen in sink.seen.items() if not sketch.label.startswith(ITEM_MARK)}
+
+
+def _logged(event: Event) -> Logged:
+    """The event as the log takes it."""
+    return Logged(
+        bytes.fromhex(event.id),
+        event.name,
+        f"{event.item_type}:{event.item_id}" if event.item_type else "",
+        event.visitor,
+        event.user_id,
+        event.user_agent,
+        event.referrer,
+        json.dumps(event.properties, separators=(",", ":")) if event.properties else "",
+        round(event.moment.timestamp() * 1000),
+    )

@@ -1,0 +1,142 @@
+"""The demo's made-up past: its shape, and that all sums agree once it is in SQL."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from rich.console import Console
+from sqlalchemy import select
+
+from demo_app import history
+from demo_app.history.replay import Replay
+from demo_app.history.shape import STRETCH, day_of
+from demo_app.history.visits import DAY_S, midnight, requests_of
+from demo_app.release import release
+from demo_app.traffic.tally import Tally
+from pathhits import PathHits
+from pathhits.storage.sql import tables
+
+MONDAY = date(2026, 10, 5)
+MANY = [MONDAY + timedelta(days=n) for n in range(90)]
+
+
+def test_weekends_are_quieter_most_come_in_the_evening_and_some_days_are_like_no_other() -> None:
+    days = [day_of(when) for when in MANY]
+    plain = [(when.weekday(), day.visits) for when, day in zip(MANY, days, strict=True) if not day.come_for_it]
+    by_weekday = {n: [visits for weekday, visits in plain if weekday == n] for n in (1, 5)}
+    assert min(by_weekday[1]) > max(by_weekday[5]) * 0.9
+    assert sum(by_weekday[1]) / len(by_weekday[1]) > 1.15 * sum(by_weekday[5]) / len(by_weekday[5])
+    spikes = [day for day in days if day.come_for_it > 0.5 * day.visits]
+    assert 2 <= len(spikes) <= 2 * (len(MANY) // STRETCH + 1)
+    hours = Counter(int(one.moment // 3_600) for one in requests_of(MONDAY) if one.person.kind == "visitor")
+    assert hours[19] + hours[20] > 3 * (hours[2] + hours[3] + 1)
+
+
+def test_what_is_sought_comes_and_goes() -> None:
+    first, later = ({slug: weight for weight, slug in day_of(when).taste} for when in (MANY[0], MANY[40]))
+    best = sorted(first, key=first.__getitem__)[-3:]
+    assert best != sorted(later, key=later.__getitem__)[-3:]
+    assert any(later[slug] < first[slug] / 3 for slug in best), "one that was sought is forgotten"
+
+
+def test_a_day_is_the_same_whenever_it_is_made_in_order_and_within_itself() -> None:
+    first, second = requests_of(MONDAY), requests_of(MONDAY)
+    assert [(one.moment, one.step) for one in first] == [(one.moment, one.step) for one in second]
+    moments = [one.moment for one in first]
+    assert moments == sorted(moments)
+    assert 0 <= moments[0] < moments[-1] < DAY_S
+    people = Counter(one.person.address for one in first)
+    assert len(people) < day_of(MONDAY).visits * 1.1, "some come again"
+
+
+@pytest.fixture
+def migrated(make_shop: Callable[..., Flask], redis_url: str, database_url: str) -> Flask:
+    shop = make_shop(redis_url, database_url)
+    release(shop)
+    return shop
+
+
+def test_two_days_are_counted_as_they_were_and_once(migrated: Flask) -> None:
+    hits: PathHits = migrated.extensions["pathhits"]
+    days, tally = (MONDAY, MONDAY + timedelta(days=1)), Tally()
+    for when in days:
+        for one in requests_of(when):
+            tally.answered(one.person, one.step, one.step.status, midnight(when).timestamp() + one.moment)
+    replay = Replay(migrated)
+    assert sum(map(replay.add, days)) == tally.figures["hits", ""] == hits.total()
+    assert not tally.surprises
+    assert [replay.add(when) for when in days] == [0, 0]
+    counted = tally.figures
+    assert hits.total("requests") == counted["requests", ""]
+    assert {row.path: row.hits for row in hits.top_paths()} == of(counted, "hits of a page")
+    assert hits.drops() == of(counted, "dropped")
+    assert hits.rule_stats()["refusals"] == of(counted, "views refused")
+    assert {row.item_id: row.views for row in hits.top_items("product", limit=100)} == of(counted, "views")
+    likes = hits.counters("product", of(counted, "likes"), ["likes"])
+    assert {slug: int(found["likes"]) for slug, found in likes.items()} == of(counted, "likes")
+    assert hits.visits().visits > sum(visitors_by_day(hits)), "some came twice a day"
+    assert min(visitors_by_day(hits)) > 50
+    report = hits.verify()
+    assert report.ok, report
+    assert hits.pending.live() == [], "nothing of it went through Redis"
+
+
+def of(counted: Counter[tuple[str, str]], what: str) -> dict[str, int]:
+    """The numbers of one kind by what they are of."""
+    return {subject: n for (kind, subject), n in counted.items() if kind == what}
+
+
+def visitors_by_day(hits: PathHits) -> list[int]:
+    """The visitors of each of the two days."""
+    points = hits.series("visitors", midnight(MONDAY), midnight(MONDAY) + timedelta(days=2), by="day")
+    return [point.value for point in points]
+
+
+def test_the_command_fills_the_days_that_are_free_makes_items_hot_and_cool_and_adds_nothing_twice(
+    shop: Flask, hits: PathHits, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "create_app", lambda: shop)
+    assert run("--days", "3").startswith("3 days of the past were added")
+    before = hits.total()
+    assert run("--days", "3").startswith("0 days of the past were added")
+    assert run("--days", "4").startswith("1 days of the past were added")
+    assert hits.total() > before
+    visitor.get("/")
+    assert hits.flush(10)
+    hits.sync()
+    assert run("--first").startswith("0 days of the past were added")
+    today = midnight(datetime.now(UTC).date())
+    (seen,) = hits.series("hits", today, today + timedelta(days=1), by="day")
+    assert seen.value == 1, "today is real"
+    assert hits.verify().ok
+
+
+def run(*words: str) -> str:
+    """What the command prints."""
+    parser, printed = ArgumentParser(), StringIO()
+    history.add_arguments(parser)
+    assert history.run(parser.parse_args(words), Console(file=printed, width=120)) == 0
+    return printed.getvalue().strip().splitlines()[-1]
+
+
+def test_items_become_hot_and_cool_on_the_days_on_which_they_do(
+    make_shop: Callable[..., Flask], redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_shop(redis_url, sqlite_url, hot_at=60, cold_below=30)
+    release(shop)
+    hits: PathHits = shop.extensions["pathhits"]
+    monkeypatch.setattr(history, "create_app", lambda: shop)
+    run("--days", "30")
+    with hits.engine.connect() as connection:
+        changes = connection.execute(select(tables.hot_changes.c.moment, tables.hot_changes.c.is_hot)).all()
+    assert {change.is_hot for change in changes} == {0, 1}
+    assert len({change.moment for change in changes}) > 5, "on days of their own"
+    assert 0 < len(hits.hot_items("product", 100)) < 15
+    assert hits.verify().ok

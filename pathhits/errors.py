@@ -21,3 +21,11 @@ class StoreUnavailable(PathHitsError):
 
 class NotMigrated(PathHitsError):
     """The SQL database lacks the tables this version needs; run ``pathhits db upgrade``."""
+
+
+class SignatureError(PathHitsError, ValueError):
+    """A webhook that was not signed with the secret, or not just now: do not believe it."""
+
+
+class NotificationFailed(PathHitsError):
+    """Nobody took an e-mail or a webhook; the job that sends it is tried again."""

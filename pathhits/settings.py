@@ -18,6 +18,7 @@ Bots = Literal["drop", "count"]
 SaltRotation = Literal["day", "week", "month", "never"]
 UserIds = Literal["keyed", "plain"]
 SearchLog = Literal["all", "with_results"]
+SmtpSecurity = Literal["starttls", "ssl", "none"]
 #: What a hit is told apart by besides its label. The place of each is its number in SQL: add at the end only.
 DIMENSIONS = (
     "referrer",
@@ -52,9 +53,15 @@ WIDEST_NETWORK = 3
 SHOWN = 200
 
 
-def setting(default: Any, unit: str, sentence: str) -> Any:
+#: Settings that nobody should read: no error shows them.
+SECRETS = ("secret", "notify_secret", "notify_smtp_password")
+#: Characters of the shortest secret.
+SECRET_LENGTH = 16
+
+
+def setting(default: Any, unit: str, sentence: str, *, shown: bool = True) -> Any:
     """Declare one field of `Settings` together with its unit ("" when it has none) and its sentence."""
-    return field(default=default, metadata={"unit": unit, "help": sentence})
+    return field(default=default, metadata={"unit": unit, "help": sentence}, repr=shown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +86,9 @@ class Settings:
         "pathhits", "", "Prefix of every Redis key and of the RQ queue; two apps on one Redis never meet."
     )
     app: str = setting("", "import path", "module:attribute of the PathHits object that jobs and commands use.")
-    secret: str = setting("", "", "Key of what must stay the same across restarts; needed by salt_rotation=never.")
+    secret: str = setting(
+        "", "", "Key of what must stay the same across restarts; needed by salt_rotation=never.", shown=False
+    )
     enabled: bool = setting(True, "", "0 makes every middleware a plain pass-through that counts nothing.")
 
     route_label: RouteLabel = setting("name", "", "What a hit counts under: name, pattern or path, else the next.")
@@ -164,6 +173,29 @@ class Settings:
         10.0, "s", "How often the clock has listeners called; with new events and after a wait, at once."
     )
 
+    notify_to: tuple[str, ...] = setting((), "addresses", "Who gets an e-mail about what notify_events names.")
+    notify_webhooks: tuple[str, ...] = setting((), "URLs", "Where it is posted to, as signed JSON.")
+    notify_events: tuple[str, ...] = setting(
+        ("*.updated", "*.became_hot", "*.cooled", "site.*"), "patterns", "The events that are told of."
+    )
+    notify_failures: int = setting(5, "runs", "Failed runs in a row of one job that are told of; 0: none are.")
+    notify_from: str = setting("pathhits@localhost", "address", "The sender of the e-mails.")
+    notify_smtp_host: str = setting("", "host", "The SMTP server that takes the e-mails, such as smtp.sendgrid.net.")
+    notify_smtp_port: int = setting(587, "port", "Its port: 587 for starttls, 465 for ssl.")
+    notify_smtp_security: SmtpSecurity = setting("starttls", "", "How it is talked to: starttls, ssl or none.")
+    notify_smtp_user: str = setting("", "", "The user to log in as there; for SendGrid the word apikey.")
+    notify_smtp_password: str = setting("", "", "Its password; for SendGrid the API key.", shown=False)
+    notify_secret: str = setting("", "", "Key that webhooks are signed with, as their receivers know it.", shown=False)
+    notify_file: str = setting("", "path", "A file that e-mails are added to instead of being sent, while developing.")
+    notify_timeout: float = setting(10.0, "s", "How long an SMTP server or a webhook may take to answer.")
+
+    spikes_every: float = setting(900.0, "s", "How often the clock has the traffic compared with that of other days.")
+    spike_factor: float = setting(4.0, "times", "Hits in an hour, against the usual number, that are a spike.")
+    spike_minimum: int = setting(200, "hits", "Hits in an hour below which nothing is a spike.")
+    silence_share: float = setting(0.1, "", "Share of the usual hits in an hour up to which the site is silent.")
+    silence_minimum: int = setting(50, "hits", "Usual hits in an hour below which no silence is told of.")
+    spike_alarms: int = setting(2, "events", "Spikes, and silences, that are told of in a UTC day at most.")
+
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             object.__setattr__(self, spec.name, _coerce(spec, getattr(self, spec.name)))
@@ -185,6 +217,11 @@ class Settings:
     def from_mapping(cls, mapping: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
         """Settings from keys such as ``{"REDIS_URL": ...}``; what is not given comes from the environment."""
         return cls.from_env(environ, **_known(mapping, lambda name: f"PATHHITS[{name!r}]"))
+
+    @property
+    def notifies(self) -> bool:
+        """Whether anybody is told of anything."""
+        return bool(self.notify_to or self.notify_webhooks or self.notify_file)
 
     @property
     def believed_header(self) -> str:
@@ -223,7 +260,7 @@ def _coerce(spec: dataclasses.Field[Any], value: Any) -> Any:
 
 def _shown(name: str, value: Any) -> str:
     """A wrong value on one line, without what nobody should read."""
-    if name == "secret":
+    if name in SECRETS:
         return "***"
     shown = redact(value if isinstance(value, str) and value.isprintable() else repr(value))
     return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
@@ -287,6 +324,45 @@ def _paths(value: Any) -> tuple[str, ...]:
     if not all(path.startswith("/") for path in found):
         raise ValueError("every path begins with /")
     return found
+
+
+def _address(value: Any) -> str:
+    """One e-mail address; whatever could begin another header or another recipient is refused."""
+    if (
+        not isinstance(value, str)
+        or len(value) > 254
+        or not re.fullmatch(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+", value, re.A)
+    ):
+        raise ValueError("give an e-mail address such as you@example.org")
+    return value
+
+
+def _addresses(value: Any) -> tuple[str, ...]:
+    return tuple(_address(part) for part in _words(value))
+
+
+def _hook_urls(value: Any) -> tuple[str, ...]:
+    found = _words(value)
+    for url in found:
+        parts = urlsplit(url)
+        _port_of(lambda parts=parts: parts.port)  # type: ignore[misc]  # mypy reads no defaults
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("give URLs that start with https:// or http://, without a password")
+        if not re.fullmatch(r"[!-~]+", url):
+            raise ValueError("a URL has no spaces, and other letters than ASCII are written %C3%BC")
+    return found
+
+
+def _host(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]{0,253}", str(value)):
+        raise ValueError("give the name of a host, such as smtp.example.org")
+    return str(value)
+
+
+def _one_line(value: Any) -> str:
+    if not isinstance(value, str) or not (value.isprintable() and value == value.strip()):
+        raise ValueError("give text on one line")
+    return value
 
 
 def _header(value: Any) -> str:
@@ -410,6 +486,15 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "proxy_header": _header,
     "opt_out_cookie": _cookie,
     "listener_waits": _waits,
+    "notify_to": _addresses,
+    "notify_from": _address,
+    "notify_webhooks": _hook_urls,
+    "notify_smtp_host": _host,
+    "notify_smtp_security": _choice("starttls", "ssl", "none"),
+    "notify_smtp_user": _one_line,
+    "notify_smtp_password": _one_line,
+    "notify_secret": _one_line,
+    "notify_file": _one_line,
     "route_label": _choice("name", "pattern", "path"),
     "bots": _choice("drop", "count"),
     "user_ids": _choice("keyed", "plain"),
@@ -426,7 +511,17 @@ _PARSERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
     "int": _integer,
     "tuple[str, ...]": _words,
 }
-_NOT_NEGATIVE = ("fallback_after", "cache_recent_views", "cache_visitors", "cache_hot_items", "retention_snapshots")
+_NOT_NEGATIVE = (
+    "fallback_after",
+    "cache_recent_views",
+    "cache_visitors",
+    "cache_hot_items",
+    "retention_snapshots",
+    "notify_failures",
+    "spike_minimum",
+    "silence_minimum",
+    "spike_alarms",
+)
 _POSITIVE = (
     "redis_timeout",
     "sql_timeout",
@@ -437,6 +532,8 @@ _POSITIVE = (
     "snapshot_every",
     "deliver_every",
     "listener_attempts",
+    "notify_timeout",
+    "spikes_every",
     "request_deadline",
     "max_labels",
     "max_searches",
@@ -468,5 +565,23 @@ def _check(settings: Settings) -> None:
             f"RETENTION_EVENTS={settings.retention_events}: give 0 (for ever) or at least {shortest} days, "
             "in which recent views and visitors are looked up"
         )
-    if settings.salt_rotation == "never" and len(settings.secret) < 16:
+    if settings.salt_rotation == "never" and len(settings.secret) < SECRET_LENGTH:
         raise SettingsError("SALT_ROTATION=never needs SECRET, at least 16 characters, kept the same everywhere")
+    if settings.spike_factor <= 1:
+        raise SettingsError(f"SPIKE_FACTOR={settings.spike_factor:g}: give a number above 1")
+    if not 0 <= settings.silence_share < 1:
+        raise SettingsError(f"SILENCE_SHARE={settings.silence_share:g}: give a share of 1, such as 0.1")
+    _check_notify(settings)
+
+
+def _check_notify(settings: Settings) -> None:
+    if not 0 < settings.notify_smtp_port < 65_536:
+        raise SettingsError(f"NOTIFY_SMTP_PORT={settings.notify_smtp_port}: give a port, up to 65535")
+    if settings.notify_to and not (settings.notify_smtp_host or settings.notify_file):
+        raise SettingsError(
+            "NOTIFY_TO needs NOTIFY_SMTP_HOST, which takes the e-mails, or NOTIFY_FILE while developing"
+        )
+    if settings.notify_smtp_user and settings.notify_smtp_security == "none":
+        raise SettingsError("NOTIFY_SMTP_SECURITY=none would send the password in the clear: give starttls or ssl")
+    if settings.notify_webhooks and len(settings.notify_secret) < SECRET_LENGTH:
+        raise SettingsError("NOTIFY_WEBHOOKS needs NOTIFY_SECRET, at least 16 characters, which their receivers know")

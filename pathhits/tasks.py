@@ -11,7 +11,9 @@ import pathhits.jobs.deliver
 import pathhits.jobs.items
 import pathhits.jobs.prune
 import pathhits.jobs.snapshot
+import pathhits.jobs.spikes
 import pathhits.jobs.sync
+import pathhits.notify.queueing
 import pathhits.storage.sql.deliveries
 import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger
@@ -20,7 +22,7 @@ import pathhits.storage.sql.retention
 import pathhits.storage.sql.snapshots  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["deliver", "items", "prune", "snapshot", "sync"]
+__all__ = ["deliver", "items", "notify", "prune", "snapshot", "spikes", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -54,3 +56,15 @@ def snapshot() -> dict[str, Any]:
     """Compute and store what a dashboard shows; returns the fields of the `SnapshotReport`."""
     with closing(load()) as hits:
         return dataclasses.asdict(hits.refresh_snapshot())
+
+
+def spikes() -> dict[str, Any]:
+    """See whether the site has far more or far fewer hits than usual; returns whether it said so."""
+    with closing(load()) as hits:
+        return {"said": hits.look_for_spikes().said}
+
+
+def notify(channel: str, news: dict[str, Any]) -> bool:
+    """Tell one recipient of an event; returns whether the settings still name it."""
+    with closing(load()) as hits:
+        return hits.notifier.send(channel, news)

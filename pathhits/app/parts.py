@@ -27,6 +27,7 @@ from pathhits.core.itemstats import HotRow, ItemStats
 from pathhits.core.listeners import Listeners
 from pathhits.core.remembered import Remembered
 from pathhits.errors import PathHitsError, SettingsError
+from pathhits.notify import Notifier, declare
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.hot import HotVersion
@@ -129,8 +130,16 @@ class Parts:
 
     @built
     def listeners(self) -> Listeners:
-        """What the app has declared to be called with events."""
-        return Listeners()
+        """What the app has declared to be called with events, and who tells of them by the settings."""
+        listeners = Listeners()
+        if self.settings.notifies:
+            declare(listeners, self.settings.notify_events, self.notifier)
+        return listeners
+
+    @built
+    def notifier(self) -> Notifier:
+        """Who tells people and programs of events."""
+        return Notifier(self.settings, self.queue_connection)
 
     @built
     def event_types(self) -> EventTypes:

@@ -139,7 +139,7 @@ class Running(Declaring):
             self.engine.dispose()  # the jobs run in processes of their own
 
     def _make_listeners_known(self) -> None:
-        if "listeners" in self.__dict__:
+        if "listeners" in self.__dict__ or self.settings.notifies:
             self.deliveries.register(self.listeners.patterns())
 
     def _ask_for_delivery(self, *, at_next: bool = False) -> None:

@@ -14,7 +14,7 @@ import click
 
 from pathhits import __version__
 from pathhits.app import PathHits
-from pathhits.cli import counts, db, explain, listeners, processes, schedule, searches, snapshot, upkeep
+from pathhits.cli import counts, db, explain, listeners, notify, processes, schedule, searches, snapshot, upkeep
 from pathhits.cli.options import Moment
 from pathhits.logs import log_to_stderr
 
@@ -53,6 +53,7 @@ COMMANDS = (
     upkeep.forget_command,
     listeners.listeners_command,
     listeners.dead,
+    notify.notify_command,
     schedule.schedule_command,
     snapshot.snapshot_command,
     processes.worker_command,

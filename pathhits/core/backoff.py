@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+#: Waits (s) before the three further attempts of a job that failed; after the last it stands in RQ's failed registry.
+RETRY_WAITS = (10, 30, 60)
+
 
 def back_off(failures: int, first: float, longest: float) -> float:
     """Seconds to wait after so many failures in a row: doubling from twice ``first`` up to ``longest``, with jitter."""

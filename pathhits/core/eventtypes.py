@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathhits.core.rules import check_type
+from pathhits.core.traffic import NAMES
 from pathhits.errors import EventError, SettingsError
 from pathhits.hits import OWN_COUNTERS
 
@@ -96,6 +97,8 @@ OURS = {
     "became_hot": "the items job says so",
     "cooled": "the items job says so",
 }
+#: Events of the whole site that nobody but pathhits says.
+OF_THE_SITE = frozenset({*NAMES.values(), "site.job_failing"})
 
 
 class EventTypes:
@@ -108,8 +111,8 @@ class EventTypes:
         """Declare a type; raises `SettingsError` for one that cannot be, is built in, or is declared otherwise."""
         item_type, verb = _parts(name, SettingsError)
         check_type(item_type)
-        if verb in OURS or name == SEARCH:
-            raise SettingsError(f"event_type({name!r}): it is built in: {OURS.get(verb, 'use it as it is')}")
+        if verb in OURS or name in OF_THE_SITE or name == SEARCH:
+            raise SettingsError(f"event_type({name!r}): it is built in: {_who_says(name, verb) or 'use it as it is'}")
         if type(value) is not int or not 1 <= abs(value) <= MOST:
             raise SettingsError(f"event_type({name!r}, value={value!r}): give a whole number but 0")
         if counter and (not _COUNTER.fullmatch(counter) or counter in OWN_COUNTERS):
@@ -133,8 +136,8 @@ class EventTypes:
         item_type, verb = _parts(name, EventError)
         if name == SEARCH:
             return EventType(name)
-        if verb in OURS:
-            raise EventError(f"track({name!r}): {OURS[verb]}")
+        if verb in OURS or name in OF_THE_SITE:
+            raise EventError(f"track({name!r}): {_who_says(name, verb)}")
         built_in = _built_in(name, verb)
         if built_in is None:
             raise EventError(f"track({name!r}): no such event; declare it with event_type({name!r}, counter=...)")
@@ -171,6 +174,11 @@ def properties_text(name: str, properties: Mapping[str, Any] | None, value: int,
     if len(text) > PROPERTIES_SIZE:
         raise EventError(f"track({name!r}): properties have {len(text)} bytes of JSON, at most {PROPERTIES_SIZE}")
     return text
+
+
+def _who_says(name: str, verb: str) -> str:
+    """Why an app does not say this event itself; "" for one that it may."""
+    return OURS.get(verb) or ("a job says so" if name in OF_THE_SITE else "")
 
 
 def _built_in(name: str, verb: str) -> EventType | None:

@@ -27,8 +27,8 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq_scheduler import Scheduler
 
-from pathhits.core.backoff import back_off
-from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
+from pathhits.core.backoff import RETRY_WAITS, back_off
+from pathhits.jobs.schedule import OWN_RETRY, ScheduledJob
 from pathhits.logs import Complaints
 from pathhits.settings import Settings
 from pathhits.storage.redis.keys import CLOCK_LOCK_TTL, CLOCK_SEEN_TTL, ClockKeys

@@ -16,6 +16,8 @@ from pathhits.core.listeners import switched_on
 from pathhits.errors import PathHitsError
 from pathhits.jobs.clock import clock_alive, workers_alive
 from pathhits.jobs.runs import JobState, read_schedule
+from pathhits.notify.channels import channels
+from pathhits.notify.queueing import Failed, failed
 from pathhits.settings import Settings, redact
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import PendingStore
@@ -144,6 +146,7 @@ def _queue(settings: Settings, queue: Callable[[], redis.Redis]) -> Iterator[Fin
         ago = clock_alive(connection, settings.namespace)
         workers = workers_alive(connection, settings.namespace)
         jobs = read_schedule(settings, connection)
+        untold = failed(settings, connection)
         if settings.queue_url not in ("", settings.redis_url):
             yield _eviction("queue eviction", _info(connection), "jobs", "warning")
     except redis.RedisError as error:
@@ -159,6 +162,7 @@ def _queue(settings: Settings, queue: Callable[[], redis.Redis]) -> Iterator[Fin
     else:
         yield Finding("worker", "ok", f"{workers} running")
     yield from _jobs(jobs)
+    yield from _notifications(settings, untold)
 
 
 def _jobs(jobs: Sequence[JobState]) -> Iterator[Finding]:
@@ -171,6 +175,17 @@ def _jobs(jobs: Sequence[JobState]) -> Iterator[Finding]:
     if not failing:
         run = sum(job.last_run is not None for job in jobs)
         yield Finding("jobs", "ok", f"{run} of {len(jobs)} have run, none failed the last time")
+
+
+def _notifications(settings: Settings, untold: Sequence[Failed]) -> Iterator[Finding]:
+    """Whether everybody who is to be told of something was."""
+    if untold:
+        advice = "see 'pathhits notify', then 'pathhits notify --retry'"
+        last = untold[-1]
+        says = f"{len(untold)} failed for good, the last one to {last.channel} ({last.error}): {advice}"
+        yield Finding("notifications", "warning", says)
+    elif settings.notifies:
+        yield Finding("notifications", "ok", f"go to {', '.join(one.shown for one in channels(settings))}")
 
 
 def _sql(settings: Settings, engine: Engine, reads: Reads) -> Iterator[Finding]:

@@ -56,26 +56,31 @@ class JobState:
 class RunLog:
     """The runs of the jobs of one namespace. All methods may raise `redis.RedisError`.
 
-    The clock lets a job run once at a time, so that nobody else writes down the same one meanwhile.
+    The clock lets a job run once at a time, so that nobody else writes down the same one meanwhile. ``failed`` is
+    told of each run that did: the job, how many failed in a row, the error, and since when (ms) they do.
     """
 
     def __init__(
-        self, connection: redis.Redis, namespace: str, now: Callable[[], float] = time.time, ttl: int = RUN_TTL
+        self,
+        connection: redis.Redis,
+        namespace: str,
+        now: Callable[[], float] = time.time,
+        failed: Callable[[str, int, str, int], object] = lambda job, failures, error, since: None,
     ) -> None:
         self._connection = connection
         self._keys = ClockKeys(namespace)
         self._now = now
-        self._ttl = ttl
+        self._tell = failed
 
     def began(self, job: str) -> None:
         """A run of the job begins; one before that nobody saw end has failed."""
         key, began = self._keys.run(job), self._milliseconds()
         lost = self._connection.hget(key, "running")
         if lost is not None:
-            self._failed(key, int(lost), began, KILLED)
+            self._failed(job, int(lost), began, KILLED)
         with self._connection.pipeline(transaction=True) as pipe:
             pipe.hset(key, "running", began)
-            pipe.expire(key, self._ttl)
+            pipe.expire(key, RUN_TTL)
             pipe.execute()
 
     def ended(self, job: str, error: str = "") -> int:
@@ -84,17 +89,13 @@ class RunLog:
         running = self._connection.hget(key, "running")
         began = end if running is None else int(running)
         if error:
-            return self._failed(key, began, end, error)
+            return self._failed(job, began, end, error)
         with self._connection.pipeline(transaction=True) as pipe:
             pipe.hset(key, mapping={"began": began, "took": end - began, "failures": 0})
             pipe.hdel(key, "running", "failing_since")
-            pipe.expire(key, self._ttl)
+            pipe.expire(key, RUN_TTL)
             pipe.execute()
         return 0
-
-    def failing_since(self, job: str) -> int:
-        """The moment (ms since 1970) of the first of the runs that failed in a row; 0 when the last one went well."""
-        return int(self._connection.hget(self._keys.run(job), "failing_since") or 0)
 
     def read(self, jobs: Collection[str]) -> dict[str, Mapping[str, str]]:
         """What is written down of each job, as text."""
@@ -107,19 +108,27 @@ class RunLog:
             for job, one in zip(jobs, found, strict=True)
         }
 
-    def _failed(self, key: str, began: int, end: int, error: str) -> int:
-        shown = "".join(c if c.isprintable() else " " for c in redact(error))[:ERROR_LENGTH].strip()
-        shown = shown.encode("utf-8", "backslashreplace").decode()
+    def _failed(self, job: str, began: int, end: int, error: str) -> int:
+        key, shown = self._keys.run(job), _shown(error)
         with self._connection.pipeline(transaction=True) as pipe:
             pipe.hset(key, mapping={"began": began, "took": end - began, "failed_at": end, "error": shown})
             pipe.hsetnx(key, "failing_since", end)
             pipe.hdel(key, "running")
+            pipe.expire(key, RUN_TTL)
             pipe.hincrby(key, "failures", 1)
-            pipe.expire(key, self._ttl)
-            return int(pipe.execute()[3])
+            pipe.hget(key, "failing_since")
+            failures, since = pipe.execute()[-2:]
+        self._tell(job, int(failures), shown, int(since))
+        return int(failures)
 
     def _milliseconds(self) -> int:
         return round(self._now() * 1000)
+
+
+def _shown(error: str) -> str:
+    """An error on one line, without a password."""
+    shown = "".join(c if c.isprintable() else " " for c in redact(error))[:ERROR_LENGTH].strip()
+    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def read_schedule(

@@ -14,8 +14,6 @@ from pathhits.storage.redis.keys import ClockKeys
 
 #: A job that comes again this soon (s) is not retried: its next run is its retry.
 OWN_RETRY = 60.0
-#: Waits (s) before the three further attempts of a rarer job; after the last it stands in RQ's failed registry.
-RETRY_WAITS = (10, 30, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,12 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         task="pathhits.tasks.snapshot",
         period=lambda settings: settings.snapshot_every,
         description="computes what a dashboard shows, and stores it in SQL and Redis",
+    ),
+    ScheduledJob(
+        id="spikes",
+        task="pathhits.tasks.spikes",
+        period=lambda settings: settings.spikes_every,
+        description="compares the traffic with that of the days before",
     ),
     ScheduledJob(
         id="prune",

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -48,6 +49,7 @@ from pathhits.jobs.clock import (
 from pathhits.jobs.runs import KILLED, RunLog
 from pathhits.jobs.schedule import SCHEDULE, ScheduledJob
 from pathhits.logs import Complaints
+from pathhits.notify.queueing import tell_of_job
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect, explain
 from pathhits.storage.redis.keys import Keys
@@ -312,7 +314,7 @@ def build_worker(
         serializer=JSONSerializer,
         allowed=allowed,
         scheduled={line.job_id(settings.namespace): line.id for line in table},
-        runs=RunLog(connection, settings.namespace),
+        runs=RunLog(connection, settings.namespace, failed=partial(tell_of_job, settings, connection)),
         **options,
     )
 

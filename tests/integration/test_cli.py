@@ -60,6 +60,7 @@ WITH_JSON = (
     "forget",
     "searches",
     "explain",
+    "notify",
 )
 
 Run = Callable[..., Result]

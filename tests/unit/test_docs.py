@@ -33,6 +33,7 @@ from pathhits.jobs.schedule import SCHEDULE
 from pathhits.jobs.snapshot import parts_of
 from pathhits.jobs.sync import SyncReport
 from pathhits.jobs.verify import Check, VerifyReport
+from pathhits.notify.queueing import Failed
 from pathhits.settings import ENV_PREFIX, Settings, names
 from pathhits.stats import ItemRow, PathRow
 from pathhits.storage import redis as redis_storage
@@ -190,6 +191,14 @@ CHECKS = {
             hits.track_search("Blue jug", result_count=4)
             assert [row.query for row in hits.popular_searches()] == ["blue jug"]
     """,
+    "notify": """
+        assert {name for name in hits.listeners.patterns().values()} >= {"order.placed", "*.updated", "site.*"}
+    """,
+    "notify_verify": """
+        headers = notify.sign("1", b'{"type": "a.b", "data": {"item_id": "7"}}', "at-least-sixteen-characters")
+        assert receive(headers, b'{"type": "a.b", "data": {"item_id": "7"}}') == 204
+        assert receive(headers, b'{"type": "a.b", "data": {"item_id": "8"}}') == 400
+    """,
     "reading_visits": "assert found.average_duration is None",
     "host_tables": """
         from pathhits.testing import counting
@@ -343,6 +352,7 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["prune"] == set(PruneReport().as_dict())
     assert documented["searches"] == set(SearchRow.__slots__)
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
+    assert documented["notify"] == {"recipients", "kind", "to", "failed", *Failed.__slots__}
     assert documented["schedule"] >= set(JobState.__slots__)
     assert documented["doctor"] >= set(Finding("", "ok", "").as_dict())
     assert documented["verify"] == {

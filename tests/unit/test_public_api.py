@@ -112,6 +112,7 @@ CONTRACT: dict[str, dict[str, object]] = {
     "doctor": {},
     "prepare_worker": {},
     "schedule": {},
+    "look_for_spikes": {},
     "close": {"timeout": 5.0},
 }
 

@@ -118,6 +118,32 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("listener_waits", "", "give seconds such as 10,30,60"),
     ("listener_waits", "10,-1", "give seconds such as 10,30,60"),
     ("listener_waits", "soon", "give seconds such as 10,30,60"),
+    ("notify_to", "you", "give an e-mail address"),
+    ("notify_to", "you@example.org", "NOTIFY_TO needs NOTIFY_SMTP_HOST"),
+    ("notify_from", "a@b.c\nBcc: d@e.f", "give an e-mail address"),
+    ("notify_webhooks", "ftp://example.org", "give URLs that start with https://"),
+    ("notify_webhooks", f"https://u:{PASSWORD}@example.org", "without a password"),
+    ("notify_webhooks", "https://example.org:99999/", "port"),
+    ("notify_webhooks", "https://example.org/a b", "no spaces"),
+    ("notify_webhooks", "https://example.org/", "NOTIFY_WEBHOOKS needs NOTIFY_SECRET"),
+    ("notify_events", 5, "give a list, or words separated by commas"),
+    ("notify_failures", -1, "give 0 or more"),
+    ("notify_smtp_host", "smtp example", "give the name of a host"),
+    ("notify_smtp_port", 0, "give a port"),
+    ("notify_smtp_port", 65_536, "give a port"),
+    ("notify_smtp_security", "tls", "give one of starttls, ssl, none"),
+    ("notify_smtp_user", "a\nb", "give text on one line"),
+    ("notify_smtp_password", f"{PASSWORD}\r", "give text on one line"),
+    ("notify_secret", f"{PASSWORD} ", "give text on one line"),
+    ("notify_file", "a\0b", "give text on one line"),
+    ("notify_timeout", 0, "give a number above 0"),
+    ("spikes_every", 0, "give a number above 0"),
+    ("spike_factor", 1, "give a number above 1"),
+    ("spike_minimum", -1, "give 0 or more"),
+    ("silence_share", 1, "give a share of 1"),
+    ("silence_share", -0.1, "give a share of 1"),
+    ("silence_minimum", -1, "give 0 or more"),
+    ("spike_alarms", -1, "give 0 or more"),
     ("cache_recent_views", -1, "CACHE_RECENT_VIEWS=-1: give 0 or more"),
     ("cache_visitors", "long", "give a number of seconds"),
     ("cache_hot_items", -0.5, "give 0 or more"),
@@ -282,6 +308,26 @@ def test_never_rotating_needs_a_secret_of_16_characters() -> None:
     assert Settings(salt_rotation="never", secret=SECRET).secret == SECRET
 
 
+def test_what_the_notifications_need_can_be_given() -> None:
+    found = made(
+        notify_to="a@b.c, d@e.f", notify_file="x", notify_webhooks="https://h/a,http://h:8/b", notify_secret=SECRET
+    )
+    assert found.notify_to == ("a@b.c", "d@e.f")
+    assert found.notify_webhooks == ("https://h/a", "http://h:8/b")
+    assert found.notifies
+    assert not Settings(notify_smtp_host="h").notifies
+
+
+def test_a_password_is_not_sent_in_the_clear() -> None:
+    with pytest.raises(SettingsError, match="NOTIFY_SMTP_SECURITY=none would send the password in the clear"):
+        Settings(notify_smtp_user="u", notify_smtp_password=PASSWORD, notify_smtp_security="none")
+
+
+def test_what_nobody_should_read_is_not_shown() -> None:
+    shown = repr(Settings(secret=PASSWORD, notify_secret=PASSWORD, notify_smtp_password=PASSWORD))
+    assert PASSWORD not in shown
+
+
 def test_equal_values_are_no_contradiction() -> None:
     assert Settings(hot_at=50, cold_below=50).cold_below == 50
 
@@ -343,6 +389,25 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "listener_attempts": _counts,
     "listener_waits": st.lists(_seconds, min_size=1, max_size=4).map(",".join),
     "retention_snapshots": st.integers(0, MOST).map(str),
+    "notify_to": st.just(""),  # others need an SMTP server
+    "notify_from": st.sampled_from(["you@example.org", "a+b@localhost"]),
+    "notify_webhooks": st.just(""),  # others need a secret
+    "notify_events": st.lists(_words).map(",".join),
+    "notify_failures": _counts | st.just("0"),
+    "notify_smtp_host": st.sampled_from(["", "smtp.example.org", "127.0.0.1", "::1"]),
+    "notify_smtp_port": st.integers(1, 65_535).map(str),
+    "notify_smtp_security": st.sampled_from(["starttls", "ssl"]),
+    "notify_smtp_user": _words,
+    "notify_smtp_password": _words,
+    "notify_secret": _words,
+    "notify_file": _words,
+    "notify_timeout": _seconds,
+    "spikes_every": _seconds,
+    "spike_factor": st.floats(1.001, 1000).map(str),
+    "spike_minimum": _counts | st.just("0"),
+    "silence_share": st.floats(0, 0.999).map(str),
+    "silence_minimum": _counts | st.just("0"),
+    "spike_alarms": _counts | st.just("0"),
     "retention_events": st.just("0") | st.integers(32, MOST).map(str),
     "cache_recent_views": _seconds | st.just("0"),
     "cache_visitors": _seconds | st.just("0"),

@@ -22,11 +22,11 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from pathhits.core.backoff import back_off
+from pathhits.core.backoff import RETRY_WAITS, back_off
 from pathhits.hits import Batch
 from pathhits.jobs import clock as clock_module
 from pathhits.jobs.clock import FIRST_PAUSE, LONGEST_PAUSE, Clock, clock_alive
-from pathhits.jobs.schedule import OWN_RETRY, RETRY_WAITS, ScheduledJob
+from pathhits.jobs.schedule import OWN_RETRY, ScheduledJob
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import CLOCK_SEEN_TTL, ClockKeys, Keys

@@ -148,22 +148,23 @@ class Watch:
 
 
 def test_failures_begin_anew_after_a_run_that_went_well_and_the_last_error_stays(connection: redis.Redis) -> None:
-    watch = Watch()
-    log = RunLog(connection, NAMESPACE, watch)
-    counts, first = [], 0
+    watch, told = Watch(), list[tuple[str, int, str, int]]()
+    log = RunLog(connection, NAMESPACE, watch, lambda *failure: told.append(failure))
+    first, later = 1_795_238_065_750, 1_795_238_073_250
+    counts = []
     for error in ("first", "second", "", "third"):
         log.began("quick")
         watch.now += 2.5
         counts.append(log.ended("quick", error))
-        first = first or log.failing_since("quick")
-        if error == "second":
-            assert log.failing_since("quick") == first == 1_795_238_065_750
     assert counts == [1, 2, 0, 1]
-    assert log.failing_since("quick") == watch.now * 1000
+    assert told == [("quick", 1, "first", first), ("quick", 2, "second", first), ("quick", 1, "third", later)]
+    failed_at = watch.now
+    log.began("quick")  # and its worker is killed
+    log.began("quick")
+    assert told[3:] == [("quick", 2, KILLED, later)]
     log.ended("quick")
     found = states(connection)["quick"]
-    assert (found.failures, found.error, found.failed_at) == (0, "third", datetime.fromtimestamp(watch.now, UTC))
-    assert log.failing_since("quick") == 0
+    assert (found.failures, found.error, found.failed_at) == (0, KILLED, datetime.fromtimestamp(failed_at, UTC))
 
 
 def test_an_error_is_one_line_without_a_password(connection: redis.Redis) -> None:

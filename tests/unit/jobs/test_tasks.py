@@ -5,6 +5,7 @@ from __future__ import annotations
 from rq.utils import import_attribute
 
 from pathhits.jobs.schedule import SCHEDULE
+from pathhits.notify.queueing import TASK
 from pathhits.tasks import ALLOWED
 
 
@@ -18,6 +19,9 @@ def test_every_allowed_name_is_a_function() -> None:
 
 def test_no_task_was_renamed() -> None:
     """Jobs that an older release queued name these; add to the list, take nothing off."""
-    assert {"pathhits.tasks.deliver", "pathhits.tasks.items", "pathhits.tasks.prune", "pathhits.tasks.sync"} <= set(
-        ALLOWED
-    )
+    names = {"deliver", "items", "notify", "prune", "spikes", "sync"}
+    assert {f"pathhits.tasks.{name}" for name in names} <= set(ALLOWED)
+
+
+def test_what_tells_of_events_is_a_task() -> None:
+    assert TASK in ALLOWED

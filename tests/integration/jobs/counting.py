@@ -1,6 +1,6 @@
 """Tasks that count their runs in Redis, and the processes of the tests: a clock, a worker, or both, with short periods.
 
-``python -m tests.integration.jobs.counting clock|nursery|worker|burst|both``; the rest comes from `environment`.
+``python -m tests.integration.jobs.counting clock|nursery|steps|worker|burst|both``; the rest comes from `environment`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import redis
 
@@ -19,10 +20,11 @@ from pathhits.jobs import clock, worker
 from pathhits.jobs.schedule import ScheduledJob
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
+from pathhits.storage.redis.keys import ClockKeys
 
 MODULE = "tests.integration.jobs.counting"
 NAMESPACE = "counting"
-ALLOWED = tuple(f"{MODULE}.{name}" for name in ("quick", "slow", "failing"))
+ALLOWED = tuple(f"{MODULE}.{name}" for name in ("quick", "timed", "slow", "failing"))
 
 
 def environment(url: str, periods: Mapping[str, float], **knobs: float) -> dict[str, str]:
@@ -61,6 +63,13 @@ def quick() -> str:
     return "done"
 
 
+def timed(name: str = "timed") -> str:
+    """Writes down which time of the schedule this run is for."""
+    with client() as connection:
+        connection.rpush(f"times:{name}", connection.hget(f"rq:job:{id_of(name)}", "pathhits_due") or "0")
+    return "done"
+
+
 def slow() -> str:
     """Counts, waits until the key ``go`` exists, counts again."""
     with client() as connection:
@@ -93,6 +102,52 @@ def nursery() -> None:
         print("ended by signal", os.WTERMSIG(os.waitpid(pid, 0)[1]), flush=True)
 
 
+def steps(run: Callable[[], int]) -> None:
+    """Run a clock that kills itself at its first command, then one that does at its second, and so on.
+
+    Each step twice: before its command is sent, and when Redis has answered it. What it was is printed. Each clock
+    waits until the lock of the one before it has opened, which it would do as well.
+    """
+    lock = ClockKeys(NAMESPACE).lock()
+    for step in range(1, STEPS + 1):
+        for after in (False, True):
+            with client() as connection:
+                while connection.exists(lock):
+                    time.sleep(0.01)
+            pid = os.fork()
+            if pid == 0:
+                worker.end_with_parent(signal.SIGKILL, os.getppid())
+                _die_at(step, after)
+                run()
+            os.waitpid(pid, 0)
+
+
+#: Commands after which the last clock of `steps` dies: those of several passes.
+STEPS = 24
+
+
+def _die_at(step: int, after: bool) -> None:
+    """Have this process get SIGKILL around the command with that number that it sends from now on."""
+    sent, execute = 0, redis.Redis.execute_command
+
+    def die(command: str) -> None:
+        os.write(1, f"killed {'after' if after else 'before'} {command}\n".encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(self: redis.Redis, *words: Any, **options: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        if sent == step and not after:
+            die(words[0])
+        try:
+            return execute(self, *words, **options)  # type: ignore[no-untyped-call]  # redis annotates only a part
+        finally:
+            if sent == step:
+                die(words[0])
+
+    redis.Redis.execute_command = counted  # type: ignore[method-assign]
+
+
 def main(what: str) -> int:
     """Run one of the processes until it is told to end; returns its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s: %(message)s")
@@ -106,6 +161,9 @@ def main(what: str) -> int:
         worker.MONITOR_EVERY = 1
     if what == "nursery":
         nursery()
+    if what == "steps":
+        steps(lambda: worker.run_clock(settings, jobs, interval=knobs["INTERVAL"]))
+        return 0
     if what in ("clock", "nursery"):
         return worker.run_clock(settings, jobs, interval=knobs["INTERVAL"] or 1.0)
     if what == "both":

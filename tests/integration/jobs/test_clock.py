@@ -363,7 +363,7 @@ def test_two_clocks_at_once_queue_each_job_once_a_period(redis_url: str, start_p
             start_process(CLOCK, env=environment(redis_url, periods, interval=0.05))
         wait_until(lambda: len(taker.times[id_of("slow")]) >= 6, 30.0)
     for name, period in periods.items():
-        _assert_once_a_period(taker.times[id_of(name)], period, gaps=False)
+        assert_once_a_period(taker.times[id_of(name)], period, gaps=False)
 
 
 @pytest.mark.parametrize("period", [0.2, 0.3, 0.7, 1.0, 30.0, 86_400.0])
@@ -388,8 +388,8 @@ def test_lost_requests_and_replies_lose_and_double_nothing(redis_url: str, start
         _wait_for_more(taker)
     print(f"clock: cut {sum(proxy.counts.values())} times; runs { {id: len(taker.times[id]) for id in taker.times} }")
     assert process.running
-    _assert_once_a_period(taker.times[QUICK], 0.2, gaps=True)
-    _assert_once_a_period(taker.times[id_of("slow")], 0.3, gaps=True)
+    assert_once_a_period(taker.times[QUICK], 0.2, gaps=True)
+    assert_once_a_period(taker.times[id_of("slow")], 0.3, gaps=True)
 
 
 @pytest.mark.slow
@@ -424,7 +424,7 @@ def test_kill_9_at_random_steps_loses_no_schedule_and_doubles_no_run(
     assert deaths == kills
     assert inside > 0, "no kill hit a pass"
     for name, period in periods.items():
-        _assert_once_a_period(taker.times[id_of(name)], period, gaps=True)
+        assert_once_a_period(taker.times[id_of(name)], period, gaps=True)
 
 
 @pytest.mark.slow
@@ -453,7 +453,7 @@ def test_a_clock_outlives_a_hung_redis_and_a_restarted_one(
     print(f"clock: 3 outages, {len(complaints)} lines about them")
     assert 1 <= len(complaints) <= 4, process.output()
     assert process.terminate() == 0
-    _assert_once_a_period(taker.times[QUICK], 0.5, gaps=True)
+    assert_once_a_period(taker.times[QUICK], 0.5, gaps=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -500,7 +500,7 @@ def _wait_for_more(taker: Taker) -> None:
     wait_until(lambda: len(taker.times[QUICK]) >= taken + 3, 30.0, "the clock goes on")
 
 
-def _assert_once_a_period(times: list[float], period: float, *, gaps: bool) -> None:
+def assert_once_a_period(times: list[float], period: float, *, gaps: bool) -> None:
     """Each point of the grid at most once, in order; with ``gaps=False`` none is left out."""
     steps = [round((after - before) / period, 2) for before, after in pairwise(times)]
     assert len(steps) > 1

@@ -11,20 +11,21 @@ PYTEST_ARGS ?=
 
 BIN := .venv/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+VENDOR = pathhits/dashboard/static/vendor
 TYPED = pathhits demo_app migrations worker.py docs tests $(wildcard benchmarks/*.py)
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --annotation-style line --quiet pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-other lint format docs soak lock lock-upgrade clean
+.PHONY: help demo assets test test-all test-other lint format docs soak lock lock-upgrade clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
-demo: .venv/demo.stamp ## start the demo shop with its Redis, worker and clock (PORT is honoured); Ctrl-C ends it
+demo: .venv/demo.stamp assets ## start the demo shop with its Redis, worker and clock (PORT is honoured); Ctrl-C ends it
 	@exec $(BIN)/python -m demo_app
 
-test: lint ## lint, then the tests; with CI=true also on the other Python
+test: lint assets ## lint, then the tests; with CI=true also on the other Python
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 	@case "$$CI" in true|1) $(MAKE) --no-print-directory test-other ;; esac
 
@@ -48,6 +49,10 @@ format: .venv/dev.stamp ## put the sources into shape
 docs: .venv/dev.stamp ## write the generated tables of docs/ anew
 	$(BIN)/python docs/reference.py
 
+assets: ## what the dashboard takes from npm, where there is one (without it charts have no cursor)
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENDOR)/uPlot.js || echo "npm brought nothing: charts have no cursor"; \
+	else echo "npm is not here: charts have no cursor"; fi
+
 soak: .venv/dev.stamp ## the random fault tests, for minutes
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 
@@ -61,7 +66,7 @@ lock-upgrade: ## write requirements/ anew with the newest versions
 	$(MAKE) --no-print-directory lock COMPILE="$(COMPILE) --upgrade"
 
 clean: ## remove environments, caches and the demo's data
-	rm -rf .venv .venv-other .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf node_modules $(VENDOR) .venv .venv-other .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environments: a stamp a lock, so that an environment is touched only when its lock changed ---
@@ -81,6 +86,13 @@ clean: ## remove environments, caches and the demo's data
 	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/demo.stamp
+
+# The file for browsers is a script; with one more line it is a module.
+$(VENDOR)/uPlot.js: package-lock.json
+	npm ci --silent --ignore-scripts
+	@mkdir -p $(VENDOR)
+	cp node_modules/uplot/dist/uPlot.min.css node_modules/uplot/LICENSE $(VENDOR)/
+	@{ cat node_modules/uplot/dist/uPlot.iife.min.js; echo 'export default uPlot;'; } > $@.part && mv $@.part $@
 
 # --- the other Python: on PATH, else one that pyenv holds without showing it ---
 

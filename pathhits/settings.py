@@ -49,12 +49,12 @@ LONGEST = 366 * 86_400.0
 MOST = 10**9
 #: Prefix length at which a trusted network is taken for a mistake: an eighth of the internet holds clients too.
 WIDEST_NETWORK = 3
+#: Settings that nobody should read: no error shows them.
+SECRETS = ("secret", "dashboard_password", "notify_secret", "notify_smtp_password")
+#: Characters of the shortest password that opens the dashboard.
+SHORTEST_PASSWORD = 8
 #: Characters of a wrong value that an error shows.
 SHOWN = 200
-
-
-#: Settings that nobody should read: no error shows them.
-SECRETS = ("secret", "notify_secret", "notify_smtp_password")
 #: Characters of the shortest secret.
 SECRET_LENGTH = 16
 
@@ -131,6 +131,18 @@ class Settings:
     visit_timeout: int = setting(1_800, "s", "A visit ends when its visitor makes no hit for so long; 0: no visits.")
 
     beacon: bool = setting(False, "", "Answer /_pathhits/beacon.js, a script that tells when a page was left.")
+
+    dashboard_password: str = setting(
+        "",
+        "",
+        "Opens the dashboard: plain, or as werkzeug's generate_password_hash writes it (scrypt:...).",
+        shown=False,
+    )
+    dashboard_public: bool = setting(
+        False,
+        "",
+        "1 shows the counts of the dashboard to everybody; events, health and buttons stay with the password.",
+    )
 
     flush_interval: float = setting(1.0, "s", "How often a process sends what it counted to Redis.")
     buffer_size: int = setting(50_000, "entries", "What a process holds while Redis is away; the rest is shed.")
@@ -565,6 +577,8 @@ def _check(settings: Settings) -> None:
             f"RETENTION_EVENTS={settings.retention_events}: give 0 (for ever) or at least {shortest} days, "
             "in which recent views and visitors are looked up"
         )
+    if 0 < len(settings.dashboard_password) < SHORTEST_PASSWORD:
+        raise SettingsError(f"DASHBOARD_PASSWORD=***: give at least {SHORTEST_PASSWORD} characters, or a hash")
     if settings.salt_rotation == "never" and len(settings.secret) < SECRET_LENGTH:
         raise SettingsError("SALT_ROTATION=never needs SECRET, at least 16 characters, kept the same everywhere")
     if settings.spike_factor <= 1:

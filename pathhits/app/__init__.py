@@ -1,4 +1,4 @@
-"""`PathHits`: what an app holds in its hand, put together of what it declares, counts, reads and runs."""
+"""`PathHits`: what an app holds in its hand, put together of what it declares, counts, reads, runs and shows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathhits.app.explaining import Explaining
 from pathhits.app.forgetting import Forgetting
 from pathhits.app.reading import Reading
 from pathhits.app.searching import Searching
+from pathhits.app.showing import Showing
 from pathhits.app.snapshots import Snapshotting
 from pathhits.app.watching import Watching
 from pathhits.errors import SettingsError
 
 
-class PathHits(Caching, Explaining, Forgetting, Reading, Searching, Snapshotting, Watching):
+class PathHits(Caching, Explaining, Forgetting, Reading, Searching, Showing, Snapshotting, Watching):
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 
     ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.

@@ -49,12 +49,25 @@ class Counting(Declaring):
         """A WSGI app that is counted already, with the beacon answered where `Settings.beacon` is on."""
         return serve_wsgi(app, self._beacon, self.settings.believed_header) if self.settings.beacon else app
 
-    def init_app(self, app: Any, *, identify: Identify | None = None) -> None:
-        """Count the requests of a Flask app; it is then ``app.extensions["pathhits"]``. ``identify`` as above."""
+    def init_app(
+        self,
+        app: Any,
+        *,
+        identify: Identify | None = None,
+        dashboard: str = "",
+        authorize: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Count the requests of a Flask app; it is then ``app.extensions["pathhits"]``. ``identify`` as above.
+
+        ``dashboard`` is the path at which it gets the dashboard ("/_pathhits"), "" for none; ``authorize`` as for
+        `PathHits.dashboard`.
+        """
         if identify is not None:
             self.asking.identify_by(identify)
         # An adapter is a layer above: it is found by name, and Flask is imported only by those who have it.
         importlib.import_module("pathhits.integrations.flask").init_app(self, app)
+        if dashboard:
+            importlib.import_module("pathhits.dashboard").mount(self, app, dashboard, authorize)
 
     async def _last_flush(self) -> None:
         try:

@@ -45,7 +45,8 @@ class Exchange:
     host does, and of ``query``, the query string with its bytes as latin-1, only the campaign. ``gone`` says that the
     client went away before the end, ``failed`` that the app broke its response.
     ``params`` are what the route took out of the path, ``viewed`` the views that the app asked about meanwhile, as
-    `Step.shown` has them. ``moment`` is when it was over (unix seconds), 0 before.
+    `Step.shown` has them. ``excluded`` says that who answers it does not want it counted. ``moment`` is when it was
+    over (unix seconds), 0 before.
     """
 
     # What the response has not said (yet). On the class, so that making an exchange costs nothing for them.
@@ -61,6 +62,7 @@ class Exchange:
     rule: Any = None
     mount: str = ""
     viewed: tuple[tuple[str, str], ...] = ()
+    excluded: bool = False
     failed: bool = False
     gone: bool = False
     # What only the app knows, see `pathhits.capture.asking`: gives the request while that is there, and the answers.

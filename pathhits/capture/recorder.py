@@ -220,6 +220,8 @@ class EntryReader:
             return Reason.STATUS
         if exchange.status == 206 and not starts_at_zero(exchange.content_range):
             return Reason.RANGE
+        if exchange.excluded:
+            return Reason.EXCLUDED
         if exchange.purpose and is_prefetch(exchange.purpose):
             return Reason.PREFETCH
         return ""

@@ -14,7 +14,19 @@ import click
 
 from pathhits import __version__
 from pathhits.app import PathHits
-from pathhits.cli import counts, db, explain, listeners, notify, processes, schedule, searches, snapshot, upkeep
+from pathhits.cli import (
+    counts,
+    dashboard,
+    db,
+    explain,
+    listeners,
+    notify,
+    processes,
+    schedule,
+    searches,
+    snapshot,
+    upkeep,
+)
 from pathhits.cli.options import Moment
 from pathhits.logs import log_to_stderr
 
@@ -56,6 +68,7 @@ COMMANDS = (
     notify.notify_command,
     schedule.schedule_command,
     snapshot.snapshot_command,
+    dashboard.dashboard_command,
     processes.worker_command,
     processes.clock_command,
 )

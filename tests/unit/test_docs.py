@@ -48,6 +48,11 @@ FENCE = re.compile(r"^```(\S*)(?: run=(\w+)| preset=\w+)?\n(.*?)^```$", re.DOTAL
 
 #: What is run after an example, in the same process: that it does what its page says.
 CHECKS = {
+    "dashboard": """
+        answer = app.test_client().get("/_pathhits/")
+        assert answer.status_code == 403
+        assert "PATHHITS_DASHBOARD_PASSWORD" in answer.text
+    """,
     "asking": """
         app.add_url_rule("/lookup", "lookup", lambda: "x")
         from pathhits.testing import counting
@@ -428,6 +433,8 @@ TTLS = {
     "cached": "the `ttl`",
     "cache_lease": f"{keys.CACHE_LEASE} seconds",
     "cache_group": f"{keys.CACHE_GROUP_KEPT + keys.CACHE_LEASE} seconds",
+    "dashboard_login": f"{keys.LOGIN_WINDOW} seconds",
+    "dashboard_ended": f"{keys.SESSION_TTL // 86_400} days",
     "probe": f"{keys.PROBE_TTL // 1000} second",
     "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
     "seen": f"{keys.CLOCK_SEEN_TTL} seconds",
@@ -450,6 +457,8 @@ PLACES = {
     },
     "period": {"salt": "<period>"},
     "viewer": {"visit": "<visitor>"},
+    "who": {"dashboard_login": "<client>"},
+    "session": {"dashboard_ended": "<session>"},
     "job": {"run": "<job>"},
     "name": {"cached": "<name>", "cache_lease": "<name>"},
     "group": {"cache_group": "<group>"},

@@ -29,7 +29,8 @@ NOT_FOR_COUNTING = tuple(sorted(set(HEAVY) - {"alembic", "redis", "sqlalchemy"})
 CONTRACT: dict[str, dict[str, object]] = {
     "wsgi": {"app": "required"},
     "asgi": {"app": "required", "has_lifespan": True, "as_request": None},
-    "init_app": {"app": "required", "identify": None},
+    "init_app": {"app": "required", "identify": None, "dashboard": "", "authorize": None},
+    "dashboard": {"authorize": None},
     "track_hit": {"label": "required"},
     "hit_count": {"label": "required"},
     "hit_counts": {"labels": "required"},

@@ -35,6 +35,10 @@ CACHE_GROUP_KEPT = 60
 CACHE_NAME_BYTES = 200
 #: Seconds the newest snapshot is kept beside the one in SQL.
 SNAPSHOT_TTL = 86_400
+#: Seconds a login to the dashboard holds.
+SESSION_TTL = 7 * 86_400
+#: Seconds in which tries to log in are counted together.
+LOGIN_WINDOW = 600
 #: Seconds after which the lock of a dead clock opens by itself.
 CLOCK_LOCK_TTL = 3.0
 #: Seconds for which the last pass of a clock is remembered.
@@ -126,6 +130,18 @@ class Keys:
     def sync_lock(self) -> str:
         """String, `SYNC_LOCK_TTL`: token of the sync that runs; saves double work, guards nothing."""
         return f"{{{self.namespace}}}:lock:sync"
+
+    def dashboard_secret(self) -> str:
+        """String, no TTL: random key that signs the sessions of the dashboard, where `Settings.secret` is empty."""
+        return f"{{{self.namespace}}}:dashboard:secret"
+
+    def dashboard_login(self, who: str) -> str:
+        """String, `LOGIN_WINDOW`: tries to log in by one client; ``who`` is a keyed hash of its address."""
+        return f"{{{self.namespace}}}:dashboard:login:{who}"
+
+    def dashboard_ended(self, session: str) -> str:
+        """String, `SESSION_TTL`: that somebody logged out of this session, whose cookie may still be somewhere."""
+        return f"{{{self.namespace}}}:dashboard:ended:{session}"
 
     def probe(self) -> str:
         """String, `PROBE_TTL`: written by the doctor to see whether the server takes writes."""

@@ -1,0 +1,107 @@
+"""The row of figures, and the chart of the one that is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pathhits.browsing import View as Look
+from pathhits.dashboard.api import resources
+from pathhits.dashboard.api.shapes import Figures, Point, Summary
+from pathhits.dashboard.chart import Unit, Value, formatted
+from pathhits.dashboard.pages.plot import Plot, make_plot
+from pathhits.dashboard.pages.view import View, span_of
+from pathhits.dashboard.queries import Query
+from pathhits.dashboard.shown import Change, change, short
+
+#: The figures, in their order: name, and the unit they are in.
+METRICS: dict[str, tuple[str, Unit]] = {
+    "hits": ("Hits", "count"),
+    "visitors": ("Visitors", "count"),
+    "visits": ("Visits", "count"),
+    "bounce_rate": ("Bounce rate", "share"),
+    "average_duration": ("Average time", "seconds"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure as it is shown; where there is none, ``reason`` says why."""
+
+    key: str
+    name: str
+    text: str
+    exact: str
+    url: str
+    chosen: bool
+    change: Change | None
+    reason: str
+
+
+def metric_of(view: View) -> str:
+    """The metric of the chart; of one label there are only hits and visitors."""
+    chosen = view.own.get("metric", "")
+    known = list(METRICS)[:2] if view.query.filter is not None else list(METRICS)
+    return chosen if chosen in known else "hits"
+
+
+def make_figures(view: View, found: Summary) -> list[Figure]:
+    """All figures of a period; of one label those that there are."""
+    chosen = metric_of(view)
+    names = list(METRICS)[:2] if view.query.filter is not None else list(METRICS)
+    return [_figure(view, key, found, key == chosen) for key in names]
+
+
+def _figure(view: View, key: str, found: Summary, chosen: bool) -> Figure:
+    name, unit = METRICS[key]
+    value: Value = getattr(found.figures, key)
+    full = formatted(unit)(value)
+    return Figure(
+        key,
+        name,
+        short(value) if unit == "count" and value is not None else full,
+        full,
+        view.url(metric="" if key == "hits" else key),
+        chosen,
+        _change(key, found) if value is not None else None,
+        "" if value is not None else _reason(key, found.figures),
+    )
+
+
+def _change(key: str, found: Summary) -> Change | None:
+    if found.before is None or found.changes is None:
+        return None
+    return change(getattr(found.changes, key), getattr(found.before, key))
+
+
+def _reason(key: str, figures: Figures) -> str:
+    if key == "visitors":
+        return "counted by whole day"
+    return "no visit in this period" if not figures.visits else "not known"
+
+
+def make_chart(look: Look, view: View) -> Plot:
+    """The chart of the chosen metric."""
+    key = metric_of(view)
+    name, unit = METRICS[key]
+    query = by_day(view.query) if key == "visitors" else view.query
+    found = resources.series(look, query)
+    value = value_of(key)
+    return make_plot(
+        name,
+        query,
+        unit,
+        [(point.start, value(point)) for point in found.points],
+        [(point.start, value(point)) for point in found.before] if query.compare else None,
+        (span_of(query.period), span_of(query.before)),
+    )
+
+
+def value_of(key: str) -> Callable[[Point], Value]:
+    """Reads one metric of a step."""
+    return lambda point: getattr(point, key)
+
+
+def by_day(query: Query) -> Query:
+    """The same in steps of days, where they were hours: visitors are counted by day."""
+    return replace(query, by="day") if query.by == "hour" else query

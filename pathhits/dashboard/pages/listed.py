@@ -1,0 +1,109 @@
+"""The lists of cards and of the pages behind them: labels, items, what is hot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pathhits.app import PathHits
+from pathhits.browsing import View as Look
+from pathhits.core.periods import bucket_starts
+from pathhits.dashboard.api import resources
+from pathhits.dashboard.api.shapes import HotItem
+from pathhits.dashboard.chart import sparkline
+from pathhits.dashboard.pages.lists import Bar, BarList, shares
+from pathhits.dashboard.pages.view import View
+from pathhits.dashboard.queries import Query
+from pathhits.dashboard.rendering import to
+from pathhits.hits import HITS
+
+#: Steps of a small chart, at most: more of them cannot be seen in 60 pixels.
+SPARK_STEPS = 366
+
+
+def path_list(look: Look, view: View, query: Query, *, with_course: bool = False) -> BarList:
+    """The labels of a period; a click filters, the arrow opens the label's own page."""
+    found = resources.paths(look, query)
+    courses = _courses(look, query, [row.path for row in found.rows]) if with_course else {}
+    rows = [
+        Bar(
+            row.path,
+            row.hits,
+            share,
+            url=view.url(path=row.path),
+            opens=to("path", **{**view.shared, "path": row.path}),
+            spark=courses.get(row.path, ""),
+        )
+        for row, share in zip(found.rows, shares([row.hits for row in found.rows]), strict=True)
+    ]
+    return BarList(
+        "paths", "Paths", "Path", "Hits", rows, found.total, "No hits in this period.",
+        all_url=to("paths", **view.shared), mono=True, sparks=with_course, opens=True,
+    )  # fmt: skip
+
+
+def item_list(look: Look, view: View, query: Query, item_type: str | None = None) -> BarList:
+    """The items of a period, of one type or all; each leads to its page."""
+    found = resources.items(look, query, item_type)
+    several = item_type is None and len({row.item_type for row in found.rows}) > 1
+    rows = [
+        Bar(
+            row.item_id,
+            row.views,
+            share,
+            url=to("item", **{**view.shared, "path": None, "type": row.item_type, "id": row.item_id}),
+            note=row.item_type if several else "",
+        )
+        for row, share in zip(found.rows, shares([row.views for row in found.rows]), strict=True)
+    ]
+    return BarList(
+        "items", "Items", "Item", "Views", rows, found.total,
+        "No views in this period. Declare what is an item with hits.register_item.",
+        all_url=to("items", **{**view.shared, "path": None}), mono=True,
+    )  # fmt: skip
+
+
+def hot_list(hits: PathHits, view: View, query: Query) -> BarList:
+    """The items that are hot now, whatever the period."""
+    found = hot_items(hits, query)
+    top = found[: query.limit]
+    rows = [
+        Bar(
+            row.item_id,
+            row.recent_views,
+            share,
+            url=to("item", **{**view.shared, "path": None, "type": row.item_type, "id": row.item_id}),
+            is_hot=True,
+            note=row.item_type if len({one.item_type for one in top}) > 1 else "",
+        )
+        for row, share in zip(top, shares([row.recent_views for row in top]), strict=True)
+    ]
+    return BarList(
+        "hot", "Hot now", "Item", "Views of seven days", rows, len(found),
+        f"Nothing is hot: an item becomes hot with {hits.settings.hot_at} views in seven days.",
+        all_url=to("hot"), mono=True,
+    )  # fmt: skip
+
+
+def hot_items(hits: PathHits, query: Query) -> list[HotItem]:
+    """The hot items of every type there is, those with the most recent views first."""
+    found = [row for kind in item_types(hits) for row in resources.hot(hits, query, kind).rows]
+    return sorted(found, key=lambda row: (-row.recent_views, row.item_type, row.item_id))
+
+
+def item_types(hits: PathHits) -> Sequence[str]:
+    """The types the app declares, and those that SQL has items of."""
+    return sorted({*(declared.name for declared in hits.items), *hits.reads.item_types()})
+
+
+def _courses(look: Look, query: Query, labels: Sequence[str]) -> dict[str, str]:
+    """A small line for each label, all on one scale."""
+    starts = bucket_starts(*query.period, query.by, query.tz)
+    if not 1 < len(starts) <= SPARK_STEPS:
+        return {}
+    begun = sum(start <= query.now for start in starts)
+    values = {
+        label: [step.amounts.get(HITS, 0) for step in look.label(label, starts, query.until)][:begun]
+        for label in labels
+    }
+    top = max((n for course in values.values() for n in course), default=0)
+    return {label: sparkline(course, top, len(starts)) for label, course in values.items()}

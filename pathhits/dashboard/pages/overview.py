@@ -1,0 +1,77 @@
+"""The first page: how the site, or one label of it, is doing, within two seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from pathhits.app import PathHits
+from pathhits.browsing import View as Look
+from pathhits.dashboard.api import resources
+from pathhits.dashboard.pages.figures import make_chart, make_figures
+from pathhits.dashboard.pages.listed import hot_list, item_list, path_list
+from pathhits.dashboard.pages.lists import BarList, Tabs
+from pathhits.dashboard.pages.view import View, read_view
+from pathhits.dashboard.rendering import Renderer, to
+from pathhits.dashboard.shown import ago
+
+#: Rows of a card.
+ROWS = 10
+
+
+class Overview:
+    """The overview, and the line that says who is here."""
+
+    def __init__(self, hits: PathHits, renderer: Renderer) -> None:
+        self._hits = hits
+        self._renderer = renderer
+
+    def add_rules(self, blueprint: Blueprint) -> None:
+        """Its URLs."""
+        blueprint.add_url_rule("/", "overview", self.page)
+        blueprint.add_url_rule("/now", "now", self.now)
+
+    def page(self) -> Response:
+        """All of it."""
+        view = read_view(request, "overview", "metric")
+        look = self._hits.browsing.view()
+        found = resources.summary(look, view.query)
+        drops = resources.drops(look, view.query)
+        return self._renderer.page(
+            "overview.html",
+            view=view,
+            site=request.host,
+            figures=make_figures(view, found),
+            plot=make_chart(look, view),
+            cards=self._cards(look, view),
+            is_empty=not found.figures.hits and not drops.requests and not self._was_ever_hit(),
+            dropped=drops.requests - drops.hits,
+            pending=look.pending_hits(),
+            last_sync=self._last_sync(),
+            **self._here(),
+        )
+
+    def now(self) -> Response:
+        """Who is here now, to be asked for again and again."""
+        return self._renderer.page("_now.html", **self._here())
+
+    def _here(self) -> dict[str, Any]:
+        return {"active": self._hits.active_visitors(), "now_url": to("now")}
+
+    def _cards(self, look: Look, view: View) -> Sequence[BarList | Tabs]:
+        narrow = replace(view.query, page=1, limit=ROWS, search="", sort="most")
+        cards: list[BarList | Tabs] = [path_list(look, view, narrow, with_course=True)]
+        if view.query.filter is None:
+            cards += [item_list(look, view, narrow), hot_list(self._hits, view, narrow)]
+        return cards
+
+    def _was_ever_hit(self) -> bool:
+        return self._hits.total("requests") > 0
+
+    def _last_sync(self) -> str:
+        syncs = self._hits.reads.last_syncs(1)
+        return ago(max(0.0, time.time() - syncs[0]["applied_at"].timestamp())) if syncs else ""

@@ -1,0 +1,166 @@
+"""The pages behind "all 342": every row of a list, with search, order and paging; and what was dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from flask import Blueprint, Response, request
+
+from pathhits.app import PathHits
+from pathhits.core.statuses import REASONS
+from pathhits.dashboard.api import resources
+from pathhits.dashboard.pages.figures import make_chart, make_figures
+from pathhits.dashboard.pages.listed import hot_items, item_list, item_types, path_list
+from pathhits.dashboard.pages.lists import BarList
+from pathhits.dashboard.pages.view import Link, View, read_view
+from pathhits.dashboard.queries import BadParameter
+from pathhits.dashboard.rendering import Renderer, to
+
+#: Rows of one page of a list.
+ROWS = 50
+#: Hot items of one type that the page of all of them has.
+MOST_HOT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Where one is in a list of many pages."""
+
+    first: int
+    last: int
+    total: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the bar of all requests."""
+
+    name: str
+    says: str
+    requests: int
+    share: float
+    start: float
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HotRow:
+    """One hot item."""
+
+    item_type: str
+    item_id: str
+    url: str
+    recent_views: int
+    views: int
+    visitors: int
+    since: datetime | None
+    share: float
+
+
+class Lists:
+    """Paths, items, hot items, and the page of one path."""
+
+    def __init__(self, hits: PathHits, renderer: Renderer) -> None:
+        self._hits = hits
+        self._renderer = renderer
+
+    def add_rules(self, blueprint: Blueprint) -> None:
+        """Their URLs."""
+        blueprint.add_url_rule("/paths", "paths", self.paths)
+        blueprint.add_url_rule("/path", "path", self.path)
+        blueprint.add_url_rule("/items", "items", self.items)
+        blueprint.add_url_rule("/hot", "hot", self.hot)
+        blueprint.add_url_rule("/drops", "drops", self.drops)
+
+    def paths(self) -> Response:
+        """Every label of the period."""
+        view = read_view(request, "paths")
+        query = replace(view.query, limit=ROWS, filter=None)
+        found = path_list(self._hits.browsing.view(), View(replace(query, page=1, search=""), "overview"), query)
+        return self._list(view, found)
+
+    def items(self) -> Response:
+        """Every item of the period, of one type or all."""
+        view = read_view(request, "items", "type")
+        look, chosen = self._hits.browsing.view(), view.own["type"]
+        query = replace(view.query, limit=ROWS, filter=None)
+        types = [Link("All types", view.url(type=""), not chosen)]
+        types += [Link(name, view.url(type=name), name == chosen) for name in item_types(self._hits)]
+        return self._list(view, item_list(look, view, query, chosen or None), types if len(types) > 2 else [])
+
+    def _list(self, view: View, found: BarList, types: Sequence[Link] = ()) -> Response:
+        return self._renderer.page(
+            "list.html", view=view, list=found, types=types, paging=paging(view, found.total, len(found.rows)),
+            sorts=[
+                Link("Most first", view.url(sort="most"), view.query.sort == "most"),
+                Link("By name", view.url(sort="name"), view.query.sort == "name"),
+            ],
+        )  # fmt: skip
+
+    def path(self) -> Response:
+        """One label: its course, and the items that are shown under it."""
+        view = read_view(request, "path", "metric")
+        if view.query.path is None:
+            raise BadParameter("path", "name the path whose page this is")
+        look = self._hits.browsing.view()
+        found = resources.summary(look, view.query)
+        query = replace(view.query, filter=None, page=1, limit=10, search="", sort="most")
+        kinds = [one.name for one in self._hits.items if view.query.path in (one.route, f"/{one.route}")]
+        return self._renderer.page(
+            "path.html",
+            view=view,
+            path=view.query.path,
+            figures=make_figures(view, found),
+            plot=make_chart(look, view),
+            cards=[item_list(look, view, query, kind) for kind in kinds],
+        )
+
+    def hot(self) -> Response:
+        """Every item that is hot now."""
+        view = read_view(request, "hot")
+        found = hot_items(self._hits, replace(view.query, limit=MOST_HOT))
+        top = max((row.recent_views for row in found), default=1)
+        rows = [
+            HotRow(
+                row.item_type, row.item_id, to("item", **view.shared, type=row.item_type, id=row.item_id),
+                row.recent_views, row.views, row.visitors, row.hot_since, row.recent_views / max(top, 1),
+            )
+            for row in found
+        ]  # fmt: skip
+        return self._renderer.page(
+            "hot.html",
+            view=view,
+            rows=rows,
+            hot_at=self._hits.settings.hot_at,
+            cold_below=self._hits.settings.cold_below,
+        )
+
+    def drops(self) -> Response:
+        """Requests = counted + reasons."""
+        view = read_view(request, "drops")
+        found = resources.drops(self._hits.browsing.view(), view.query)
+        whole = max(found.requests, found.hits + sum(row.requests for row in found.rows), 1)
+        parts, start = [], 0.0
+        every = [("counted", "Hits: successful requests of pages.", found.hits, True)]
+        every += [(row.reason, REASONS.get(row.reason, ""), row.requests, False) for row in found.rows]
+        for name, says, requests, counted in every:
+            parts.append(Part(name, says, requests, requests / whole, start, counted))
+            start += requests / whole
+        return self._renderer.page("drops.html", view=view, requests=found.requests, parts=parts)
+
+
+def paging(view: View, total: int, shown: int, rows: int = ROWS) -> Paging:
+    """Where the page of a list is."""
+    page = view.query.page
+    first = (page - 1) * rows + 1
+    return Paging(
+        first if shown else 0,
+        first + shown - 1 if shown else 0,
+        total,
+        view.url(page=page - 1) if page > 1 else "",
+        view.url(page=page + 1) if page * rows < total else "",
+    )

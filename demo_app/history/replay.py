@@ -58,7 +58,7 @@ class Replay:
                     pass
             events = counted.events()
             sink = cast(MemorySink, self._hits.pending)
-            contents = sort_out(f"history-{when}", sink.read(""))
+            contents = sort_out(f"history-{when}", sink.read("") | sink.traits(""))
             contents.events.extend(map(_logged, events))
             return self._ledger.apply(contents, _visitors(sink)).hits
 
@@ -84,6 +84,8 @@ def _environ(one: Request) -> dict[str, Any]:
     """The request as a WSGI server would hand it on."""
     path, _, query = one.step.path.partition("?")
     headers = {**one.person.headers, **one.step.headers, "Host": HOST}
+    if headers.get("Referer", "").startswith("/"):
+        headers["Referer"] = f"https://{HOST}{headers['Referer']}"
     return {
         "REQUEST_METHOD": one.step.method,
         "PATH_INFO": path,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from demo_app.catalogue import PRODUCTS
-from demo_app.traffic.tally import Figures
+from demo_app.traffic.tally import CAMPAIGN, DIMENSIONS, Figures
 from pathhits import PathHits
 from pathhits.errors import StoreUnavailable
 
@@ -61,7 +61,7 @@ class Check:
 
 def read(hits: PathHits) -> Figures:
     """All numbers that a `Tally` has, as pathhits has them since the beginning."""
-    return Figures(dict(_site(hits)) | dict(_pages(hits)) | dict(_products(hits)))
+    return Figures(dict(_site(hits)) | dict(_pages(hits)) | dict(_values(hits)) | dict(_products(hits)))
 
 
 def hot(hits: PathHits) -> set[str]:
@@ -87,6 +87,12 @@ def _pages(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
     for row in hits.top_paths(limit=ALL):
         yield ("hits of a page", row.path), row.hits
         yield ("visitors of a page", row.path), row.visitors or 0
+
+
+def _values(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
+    for dimension in (*DIMENSIONS, *CAMPAIGN):
+        for row in hits.top_values(dimension, limit=ALL):
+            yield (dimension, row.value), row.hits
 
 
 def _products(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 T = TypeVar("T")
@@ -26,24 +26,35 @@ def _firefox(system: str, engine: str = "20100101") -> str:
     return f"Mozilla/5.0 ({system}; rv:143.0) Gecko/{engine} Firefox/143.0"
 
 
+class Browser(NamedTuple):
+    """A browser as people know it, and what it says of itself."""
+
+    name: str
+    system: str
+    device: str
+    agent: str
+
+
 WINDOWS, MACINTOSH, LINUX = "Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7", "X11; Linux x86_64"
 IPHONE, IPAD = "iPhone; CPU iPhone OS 18_6 like Mac OS X", "iPad; CPU OS 17_7 like Mac OS X"
-#: How many of a hundred visitors have this browser, and what it says of itself.
-BROWSERS: tuple[tuple[int, str], ...] = (
-    (24, _chrome(WINDOWS)),
-    (18, _safari(IPHONE, "Version/18.6 Mobile/15E148 Safari/604.1")),
-    (16, _chrome("Linux; Android 10; K", "Chrome/141.0.0.0 Mobile Safari/537.36")),
-    (8, _safari(MACINTOSH, "Version/18.6 Safari/605.1.15")),
-    (7, _chrome(WINDOWS, "Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0")),
-    (6, _firefox(WINDOWS)),
-    (5, _chrome(MACINTOSH)),
-    (4, _firefox(LINUX)),
-    (3, _chrome("Linux; Android 14; SAMSUNG SM-S921B", "SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36")),
-    (3, _safari(IPAD, "Version/17.7 Mobile/15E148 Safari/604.1")),
-    (2, _chrome(LINUX)),
-    (2, _firefox("Android 15; Mobile", "143.0")),
-    (1, _chrome(WINDOWS, "Chrome/140.0.0.0 Safari/537.36 OPR/124.0.0.0")),
-    (1, _chrome("X11; CrOS x86_64 14541.0.0", "Chrome/140.0.0.0 Safari/537.36")),
+ANDROID, GALAXY = "Linux; Android 10; K", "Linux; Android 14; SAMSUNG SM-S921B"
+ON_PHONE, ON_IPHONE = "Chrome/141.0.0.0 Mobile Safari/537.36", "Version/18.6 Mobile/15E148 Safari/604.1"
+#: How many of a hundred visitors have which browser.
+BROWSERS: tuple[tuple[int, Browser], ...] = (
+    (24, Browser("Chrome", "Windows", "desktop", _chrome(WINDOWS))),
+    (18, Browser("Safari", "iOS", "mobile", _safari(IPHONE, ON_IPHONE))),
+    (16, Browser("Chrome", "Android", "mobile", _chrome(ANDROID, ON_PHONE))),
+    (8, Browser("Safari", "macOS", "desktop", _safari(MACINTOSH, "Version/18.6 Safari/605.1.15"))),
+    (7, Browser("Edge", "Windows", "desktop", _chrome(WINDOWS, "Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0"))),
+    (6, Browser("Firefox", "Windows", "desktop", _firefox(WINDOWS))),
+    (5, Browser("Chrome", "macOS", "desktop", _chrome(MACINTOSH))),
+    (4, Browser("Firefox", "Linux", "desktop", _firefox(LINUX))),
+    (3, Browser("Samsung Internet", "Android", "mobile", _chrome(GALAXY, f"SamsungBrowser/28.0 {ON_PHONE}"))),
+    (3, Browser("Safari", "iOS", "tablet", _safari(IPAD, "Version/17.7 Mobile/15E148 Safari/604.1"))),
+    (2, Browser("Chrome", "Linux", "desktop", _chrome(LINUX))),
+    (2, Browser("Firefox", "Android", "mobile", _firefox("Android 15; Mobile", "143.0"))),
+    (1, Browser("Opera", "Windows", "desktop", _chrome(WINDOWS, "Chrome/140.0.0.0 Safari/537.36 OPR/124.0.0.0"))),
+    (1, Browser("Chrome", "Chrome OS", "desktop", _chrome("X11; CrOS x86_64 14541.0.0"))),
 )
 
 LANGUAGES: tuple[tuple[int, str], ...] = (
@@ -107,7 +118,7 @@ class Person:
 
     kind: Kind
     address: str
-    agent: str
+    browser: Browser
     language: str = ""
     source: Source = field(default_factory=Source)
     cookies: dict[str, str] = field(default_factory=dict)
@@ -116,7 +127,7 @@ class Person:
     def headers(self) -> dict[str, str]:
         """What their browser sends with each request."""
         given = {
-            "User-Agent": self.agent,
+            "User-Agent": self.browser.agent,
             "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
             "Accept-Language": self.language,
             "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()),
@@ -138,12 +149,12 @@ class Crowd:
     def visitor(self, kind: Kind = "visitor", source: Source | None = None) -> Person:
         """Someone with a browser, who came from ``source``, or from somewhere."""
         chosen = self._random
-        agent, language = pick(chosen, BROWSERS), pick(chosen, LANGUAGES)
-        return Person(kind, self._address(), agent, language, source or pick(chosen, SOURCES))
+        browser, language = pick(chosen, BROWSERS), pick(chosen, LANGUAGES)
+        return Person(kind, self._address(), browser, language, source or pick(chosen, SOURCES))
 
     def bot(self, agent: str) -> Person:
         """A program."""
-        return Person("bot", self._address(), agent)
+        return Person("bot", self._address(), Browser("", "", "", agent))
 
     def _address(self) -> str:
         """An address of the loopback that nobody else has: 127.0.0.0/8 holds sixteen million."""

@@ -14,7 +14,7 @@ LONGEST_STAY = 80.0
 #: Most reloads of the one who would like a product to be hot.
 MOST_RELOADS = 300
 PLAIN_PAGES = {"/": "home", "/products": "products", "/about": "about", "/privacy": "privacy"}
-GONE = ("/products/last-years-vase", "/products?category=cellar", "/blog/", "/wp-login.php", "/basket")
+GONE = ("/products/last-years-vase", "/cellar", "/blog/", "/wp-login.php", "/basket")
 PREFETCHES = ({"Sec-Purpose": "prefetch;prerender"}, {"Sec-Purpose": "prefetch"}, {"X-Moz": "prefetch"})
 #: How many of a hundred visitors do it, each time they look at a product.
 RELOADS, LIKES, CHANGES_OF_MIND, SHEETS, PREFETCHED = 22, 14, 20, 9, 12
@@ -25,7 +25,7 @@ class Step:
     """One request: ``pause`` seconds after the one before, and what it is to the shop when it is answered as usual.
 
     ``label`` is the page's name to pathhits, ``item`` the product it shows, ``event`` what happens: a counter, the
-    subject it belongs to, and how much is added.
+    subject it belongs to, and how much is added. A ``Referer`` of the shop itself is a path.
     """
 
     path: str
@@ -76,7 +76,14 @@ def _plan(person: Person, steps: Sequence[Step], seconds: float, random: Random)
 
 
 def visit(person: Person, taste: Sequence[tuple[float, str]], random: Random) -> Iterator[Step]:
-    """One visit of somebody; ``taste`` says how much each product is sought."""
+    """One visit of somebody; ``taste`` says how much each product is sought. Each page leads to the next one."""
+    page = ""
+    for step in _visit(person, taste, random):
+        yield replace(step, headers={"Referer": page, **step.headers}) if page else step
+        page = step.path if step.label and step.label != "sheet" else page
+
+
+def _visit(person: Person, taste: Sequence[tuple[float, str]], random: Random) -> Iterator[Step]:
     yield _entrance(person, taste, random)
     yield Step("/static/shop.css")
     liked: set[str] = set()

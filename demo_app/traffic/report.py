@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from demo_app.traffic.tally import Figures
+from demo_app.traffic.tally import CAMPAIGN, DIMENSIONS, Figures
 
 #: Numbers of the whole site: what they count, of what, and how `pathhits stats` calls them.
 SITE = (
@@ -36,6 +36,19 @@ def show(sent: Figures, counted: Figures | None, console: Console) -> None:
     for title, columns in (("Pages", PAGES), ("Products", PRODUCTS)):
         console.print()
         console.print(_matrix(title, columns, sent, counted))
+    console.print()
+    console.print(_told_apart(sent, counted))
+
+
+def _told_apart(sent: Figures, counted: Figures | None) -> Table:
+    """The hits of each value of each dimension, those with most of them first."""
+    table = _table("Hits by where they came from, and with what", ("", "", "hits"), numbers=1)
+    for dimension in (*DIMENSIONS, *CAMPAIGN):
+        values = sorted(_subjects((dimension,), sent, counted), key=lambda one: (-sent[dimension, one], one))
+        for value in values:
+            name = dimension if value == values[0] else ""
+            table.add_row(name, Text(value), _cell((dimension, value), sent, counted))
+    return table
 
 
 def _matrix(title: str, columns: Mapping[str, str], sent: Figures, counted: Figures | None) -> Table:
@@ -59,8 +72,10 @@ def _cell(key: tuple[str, str], sent: Figures, counted: Figures | None) -> Text:
     return Text(f"{sent[key]:,}, but pathhits has {counted[key]:,}", style="bold red")
 
 
-def _table(title: str, headings: Sequence[str]) -> Table:
+def _table(title: str, headings: Sequence[str], numbers: int | None = None) -> Table:
+    """An empty table; its last columns are numbers, all but the first unless it is said how many."""
+    first = 1 if numbers is None else len(headings) - numbers
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+        table.add_column(heading, justify="right" if number >= first else "left", overflow="fold")
     return table

@@ -130,6 +130,8 @@ class Sender:
 
     def _headers(self, person: Person, step: Step) -> dict[str, str]:
         headers = {**person.headers, **step.headers, "Connection": "close"}
+        if headers.get("Referer", "").startswith("/"):
+            headers["Referer"] = self._origin + headers["Referer"]
         if step.method == "POST":
             headers |= {"Origin": self._origin, "Content-Length": "0"}
         if self._forwarded:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from threading import Lock
+from urllib.parse import parse_qsl, urlsplit
 
 from demo_app.traffic.people import Person
 from demo_app.traffic.plans import Step
@@ -13,6 +15,10 @@ from demo_app.traffic.plans import Step
 COOLDOWN = 120.0
 #: So near to its end nobody can tell from outside on which side of it a view was.
 UNSURE = 10.0
+
+#: What pathhits tells hits apart by; those of a campaign only where a link said so.
+DIMENSIONS = ("referrer", "browser", "system", "device", "language")
+CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign")
 
 #: Numbers by what they count and of what: ``("hits of a page", "home")``; the second is "" for the whole site.
 Figures = Counter[tuple[str, str]]
@@ -67,6 +73,8 @@ class Tally:
     def _hit(self, person: Person, step: Step, moment: float) -> None:
         self._add("hits")
         self._add("hits of a page", step.label)
+        for dimension, value in told(person, step):
+            self._add(dimension, value)
         if person.kind != "private":
             self._visit(person, step)
         if step.item:
@@ -97,6 +105,24 @@ class Tally:
 
     def _add(self, what: str, subject: str = "", amount: int = 1) -> None:
         self.figures[what, subject] += amount
+
+
+def told(person: Person, step: Step) -> Iterator[tuple[str, str]]:
+    """What a hit is told apart by: where it came from, and with what. Of who wants it so, nothing is known."""
+    referrer, known = step.headers.get("Referer", ""), person.kind != "private"
+    from_where = "(internal)" if referrer.startswith("/") else bare_host(referrer) or "(direct)"
+    browser, language = person.browser, person.language.partition("-")[0]
+    values = (from_where, browser.name, browser.system, browser.device, language)
+    for dimension, value in zip(DIMENSIONS, values, strict=True):
+        yield dimension, value if known else "(unknown)"
+    for name, value in parse_qsl(urlsplit(step.path).query):
+        if name in CAMPAIGN and known:
+            yield name, value
+
+
+def bare_host(referrer: str) -> str:
+    """The host of a page elsewhere, without its www."""
+    return (urlsplit(referrer).hostname or "").removeprefix("www.")
 
 
 def drop(person: Person, step: Step, status: int) -> str:

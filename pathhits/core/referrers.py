@@ -26,12 +26,20 @@ def host_of(referrer: str) -> str:
 def source(referrer: str, own: Collection[str]) -> str:
     """Where a hit came from: the bare host of the referrer, or `INTERNAL` where it is one of ``own`` (bare too).
 
-    `DIRECT` without a referrer, `UNKNOWN` for one that names no host.
+    `DIRECT` without a referrer, `UNKNOWN` for one that names no host. A site that is visited by its address knows that.
     """
     if not referrer:
         return DIRECT
     host = bare(host_of(referrer))
-    return INTERNAL if host and host in own else host or UNKNOWN
+    return INTERNAL if {host, _written_host(referrer)}.difference({""}).intersection(own) else host or UNKNOWN
+
+
+def _written_host(referrer: str) -> str:
+    """The host as a ``Host`` header has it, also where it is an address; "" for none."""
+    try:
+        return bare(urlsplit(referrer).netloc)
+    except ValueError:
+        return ""
 
 
 def bare(host: str) -> str:

@@ -128,6 +128,14 @@ def test_where_a_hit_came_from(referrer: str, expected: str) -> None:
     assert source(referrer, {bare("www.shop.test:8000")}) == expected
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1:8000", "[2001:db8::1]:8000", "localhost"])
+def test_a_site_that_is_visited_by_its_address_knows_its_own_pages(host: str) -> None:
+    assert source(f"http://{host}/cart", {bare(host)}) == "(internal)"
+    assert source("http://192.0.2.7/", {bare(host)}) == "(unknown)"
+    assert source("", {bare(host)}) == "(direct)"
+    assert source("http://", {"", bare(host)}) == "(unknown)"
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [("www.shop.test:80", "shop.test"), ("www.test", "www.test"), ("[::1]:8000", "[::1]"), ("", ""), ("A.b.", "a.b")],

@@ -19,7 +19,7 @@ from demo_app.history.replay import Replay
 from demo_app.history.shape import STRETCH, day_of
 from demo_app.history.visits import DAY_S, midnight, requests_of
 from demo_app.release import release
-from demo_app.traffic.tally import Tally
+from demo_app.traffic.tally import CAMPAIGN, DIMENSIONS, Tally
 from pathhits import PathHits
 from pathhits.storage.sql import tables
 
@@ -79,6 +79,8 @@ def test_two_days_are_counted_as_they_were_and_once(migrated: Flask) -> None:
     assert hits.drops() == of(counted, "dropped")
     assert hits.rule_stats()["refusals"] == of(counted, "views refused")
     assert {row.item_id: row.views for row in hits.top_items("product", limit=100)} == of(counted, "views")
+    for dimension in (*DIMENSIONS, *CAMPAIGN):
+        assert {row.value: row.hits for row in hits.top_values(dimension, limit=100)} == of(counted, dimension)
     likes = hits.counters("product", of(counted, "likes"), ["likes"])
     assert {slug: int(found["likes"]) for slug, found in likes.items()} == of(counted, "likes")
     assert hits.visits().visits > sum(visitors_by_day(hits)), "some came twice a day"

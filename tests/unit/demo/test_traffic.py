@@ -18,18 +18,24 @@ from demo_app.traffic.check import Check
 from demo_app.traffic.people import BOTS, BROWSERS, Crowd, Person
 from demo_app.traffic.plans import LONGEST_STAY, Plan, Step, make_plans
 from demo_app.traffic.sending import Sender
-from demo_app.traffic.tally import COOLDOWN, Figures, Tally
+from demo_app.traffic.tally import COOLDOWN, DIMENSIONS, Figures, Tally, told
 from pathhits import PathHits
+from pathhits.core.agents import read_agent
 from pathhits.core.bots import is_bot
 
 NOON = 1_795_262_400.0
 
 
 def test_browsers_are_people_and_bots_are_not_and_the_shares_are_of_a_hundred() -> None:
-    assert not [agent for _, agent in BROWSERS if is_bot(agent)]
+    assert not [browser for _, browser in BROWSERS if is_bot(browser.agent)]
     assert [agent for agent in BOTS if is_bot(agent)] == list(BOTS)
     assert sum(share for share, _ in BROWSERS) == 100
-    assert len({agent for _, agent in BROWSERS}) == len(BROWSERS)
+    assert len({browser.agent for _, browser in BROWSERS}) == len(BROWSERS)
+
+
+def test_a_browser_is_what_it_says_it_is() -> None:
+    for _, browser in BROWSERS:
+        assert read_agent(browser.agent) == (browser.name, browser.system, browser.device)
 
 
 def test_a_seed_says_what_is_done_and_not_who_does_it() -> None:
@@ -85,9 +91,25 @@ def test_a_reload_is_a_hit_and_a_view_only_after_two_minutes(someone: Person) ->
 def test_who_asks_not_to_be_followed_has_hits_and_views_and_is_no_visitor() -> None:
     tally = Tally()
     tally.answered(Crowd(Random(1)).visitor("private"), Step("/products/jug", "product_detail", item="jug"), 200, NOON)
-    assert tally.figures == {
+    assert {key: n for key, n in tally.figures.items() if key[1] != "(unknown)"} == {
         ("requests", ""): 1, ("hits", ""): 1, ("hits of a page", "product_detail"): 1, ("views", "jug"): 1,
     }  # fmt: skip
+    assert {what for what, value in tally.figures if value == "(unknown)"} == set(DIMENSIONS)
+
+
+@pytest.mark.parametrize(
+    ("referrer", "path", "values"),
+    [
+        ("", "/", {"referrer": "(direct)"}),
+        ("/products", "/", {"referrer": "(internal)"}),
+        ("https://www.google.com/", "/?utm_source=google&q=1", {"referrer": "google.com", "utm_source": "google"}),
+        ("https://l.instagram.com/", "/?utm_medium=social", {"referrer": "l.instagram.com", "utm_medium": "social"}),
+    ],
+)
+def test_a_hit_is_told_apart_by_where_it_came_from(referrer: str, path: str, values: dict[str, str]) -> None:
+    someone = Person("visitor", "127.0.0.9", BROWSERS[0][1], "de-DE,de;q=0.9")
+    found = dict(told(someone, Step(path, "home", headers={"Referer": referrer})))
+    assert found == {"browser": "Chrome", "system": "Windows", "device": "desktop", "language": "de", **values}
 
 
 @pytest.mark.parametrize(

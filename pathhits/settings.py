@@ -53,6 +53,9 @@ WIDEST_NETWORK = 3
 SECRETS = ("secret", "dashboard_password", "notify_secret", "notify_smtp_password")
 #: Characters of the shortest password that opens the dashboard.
 SHORTEST_PASSWORD = 8
+#: A pattern of event names, and its longest: an event such as product.viewed, product.*, *.viewed, or * for all.
+EVENT_PATTERN = re.compile(r"\*|(?:\*|\w+)\.(?:\*|\w+)")
+EVENT_PATTERN_LENGTH = 64
 #: Characters of a wrong value that an error shows.
 SHOWN = 200
 #: Characters of the shortest secret.
@@ -191,6 +194,7 @@ class Settings:
         ("*.updated", "*.became_hot", "*.cooled", "site.*"), "patterns", "The events that are told of."
     )
     notify_failures: int = setting(5, "runs", "Failed runs in a row of one job that are told of; 0: none are.")
+    notify_most: int = setting(50, "e-mails", "E-mails a day to one recipient about events of one name; 0: no end.")
     notify_from: str = setting("pathhits@localhost", "address", "The sender of the e-mails.")
     notify_smtp_host: str = setting("", "host", "The SMTP server that takes the e-mails, such as smtp.sendgrid.net.")
     notify_smtp_port: int = setting(587, "port", "Its port: 587 for starttls, 465 for ssl.")
@@ -335,6 +339,13 @@ def _paths(value: Any) -> tuple[str, ...]:
     found = _words(value)
     if not all(path.startswith("/") for path in found):
         raise ValueError("every path begins with /")
+    return found
+
+
+def _event_patterns(value: Any) -> tuple[str, ...]:
+    found = _words(value)
+    if not all(len(one) <= EVENT_PATTERN_LENGTH and EVENT_PATTERN.fullmatch(one) for one in found):
+        raise ValueError("give events such as product.updated, product.*, *.updated or *")
     return found
 
 
@@ -501,6 +512,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "notify_to": _addresses,
     "notify_from": _address,
     "notify_webhooks": _hook_urls,
+    "notify_events": _event_patterns,
     "notify_smtp_host": _host,
     "notify_smtp_security": _choice("starttls", "ssl", "none"),
     "notify_smtp_user": _one_line,
@@ -530,6 +542,7 @@ _NOT_NEGATIVE = (
     "cache_hot_items",
     "retention_snapshots",
     "notify_failures",
+    "notify_most",
     "spike_minimum",
     "silence_minimum",
     "spike_alarms",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from pathhits.errors import SettingsError
 from pathhits.events import Event
+from pathhits.settings import EVENT_PATTERN, EVENT_PATTERN_LENGTH
 
-#: Characters of the longest name and pattern, as their columns hold them.
+#: Characters of the longest name, as its column holds it.
 NAME_LENGTH = 255
-PATTERN_LENGTH = 64
-_PATTERN = re.compile(r"\*|(?:\*|\w+)\.(?:\*|\w+)")
 
 
 class Listener(NamedTuple):
@@ -56,7 +54,7 @@ class Listeners:
 
 def check_pattern(pattern: str) -> str:
     """The pattern; raises `SettingsError` unless it is an event's name, parts of which may be ``*``."""
-    if len(pattern) > PATTERN_LENGTH or not _PATTERN.fullmatch(pattern):
+    if len(pattern) > EVENT_PATTERN_LENGTH or not EVENT_PATTERN.fullmatch(pattern):
         raise SettingsError(f"on({pattern!r}): give an event such as product.viewed, product.*, *.viewed or *")
     return pattern
 

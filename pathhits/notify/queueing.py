@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 
@@ -18,6 +19,7 @@ from pathhits.core.listeners import matches
 from pathhits.notify.channels import Channel, channels
 from pathhits.notify.messages import News
 from pathhits.settings import Settings
+from pathhits.storage.redis.keys import MAILS_TTL, ClockKeys
 
 #: The task that a job runs; see pathhits/tasks.py.
 TASK = "pathhits.tasks.notify"
@@ -29,6 +31,8 @@ TIMEOUT = 120
 TOLD_TTL = 86_400
 #: Seconds for which a notification that failed for good stands in the failed registry.
 FAILED_TTL = 7 * 86_400
+#: What the last e-mail of a day says.
+LAST = "this is number {} of these today, more are not sent until midnight UTC (NOTIFY_MOST)"
 #: The event of a job of the schedule that fails again and again.
 JOB_FAILING = "site.job_failing"
 
@@ -46,13 +50,32 @@ class Failed:
 def enqueue(settings: Settings, connection: redis.Redis, news: News) -> int:
     """Put a job for each recipient into the queue, unless there was one for this event within a day; how many.
 
-    Raises `redis.RedisError`; what was not put in by then is when it is called again.
+    An e-mail beyond `Settings.notify_most` is not sent, and the last one before says so. Raises `redis.RedisError`;
+    what was not put in by then is when it is called again.
     """
     queue = Queue(settings.namespace, connection=connection, serializer=JSONSerializer)
-    return sum(_put(queue, channel, news) for channel in channels(settings))
+    return sum(_put(settings, queue, channel, news) for channel in channels(settings))
 
 
-def _put(queue: Queue, channel: Channel, news: News) -> bool:
+def _put(settings: Settings, queue: Queue, channel: Channel, news: News) -> bool:
+    most = settings.notify_most if channel.kind != "webhook" else 0
+    key = ClockKeys(settings.namespace).mails(f"{int(time.time() // 86_400)}:{channel.key}:{news.name}")
+    sent = int(queue.connection.get(key) or 0) if most else 0
+    if most and sent >= most:
+        return False
+    if most and sent == most - 1:
+        news = replace(news, properties={**news.properties, "note": LAST.format(most)})
+    if not _enqueue(queue, channel, news):
+        return False
+    if most:
+        with queue.connection.pipeline(transaction=True) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, MAILS_TTL)
+            pipe.execute()
+    return True
+
+
+def _enqueue(queue: Queue, channel: Channel, news: News) -> bool:
     try:
         queue.enqueue_call(
             TASK,

@@ -439,6 +439,7 @@ TTLS = {
     "lock": f"{keys.CLOCK_LOCK_TTL:g} seconds",
     "seen": f"{keys.CLOCK_SEEN_TTL} seconds",
     "run": f"{keys.RUN_TTL // 86_400} days",
+    "mails": f"{keys.MAILS_TTL // 3_600} hours",
     "rule:cooldown": "the rule's `cooldown`",
     "rule:session": "the rule's `session`",
     "rule:daily": "48 hours",
@@ -460,6 +461,7 @@ PLACES = {
     "who": {"dashboard_login": "<client>"},
     "session": {"dashboard_ended": "<session>"},
     "job": {"run": "<job>"},
+    "whose": {"mails": "<day>:<recipient>:<event>"},
     "name": {"cached": "<name>", "cache_lease": "<name>"},
     "group": {"cache_group": "<group>"},
 }

@@ -129,6 +129,9 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("notify_webhooks", "https://example.org/a b", "no spaces"),
     ("notify_webhooks", "https://example.org/", "NOTIFY_WEBHOOKS needs NOTIFY_SECRET"),
     ("notify_events", 5, "give a list, or words separated by commas"),
+    ("notify_events", "updated", "give events such as product.updated"),
+    ("notify_events", f"{'x' * 60}.updated", "give events such as product.updated"),
+    ("notify_most", -1, "give 0 or more"),
     ("notify_failures", -1, "give 0 or more"),
     ("notify_smtp_host", "smtp example", "give the name of a host"),
     ("notify_smtp_port", 0, "give a port"),
@@ -394,7 +397,8 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "notify_to": st.just(""),  # others need an SMTP server
     "notify_from": st.sampled_from(["you@example.org", "a+b@localhost"]),
     "notify_webhooks": st.just(""),  # others need a secret
-    "notify_events": st.lists(_words).map(",".join),
+    "notify_events": st.lists(st.sampled_from(["*", "*.updated", "site.*", "product.rated"])).map(",".join),
+    "notify_most": _counts | st.just("0"),
     "notify_failures": _counts | st.just("0"),
     "notify_smtp_host": st.sampled_from(["", "smtp.example.org", "127.0.0.1", "::1"]),
     "notify_smtp_port": st.integers(1, 65_535).map(str),

@@ -45,6 +45,8 @@ CLOCK_LOCK_TTL = 3.0
 CLOCK_SEEN_TTL = 3_600
 #: Seconds for which it is remembered how the last runs of a job went: longer than RQ remembers anything.
 RUN_TTL = 90 * 86_400
+#: Seconds for which it is counted how many e-mails of a UTC day there were.
+MAILS_TTL = 48 * 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +180,7 @@ class ClockKeys:
         ``error`` and ``failed_at`` of the last that failed; ``failures`` in a row there were, ``failing_since`` when.
         """
         return f"{{{self.namespace}}}:clock:run:{job}"
+
+    def mails(self, whose: str) -> str:
+        """String, `MAILS_TTL`: e-mails to one recipient (a hash) on one UTC day about events of one name."""
+        return f"{{{self.namespace}}}:notify:{whose}"

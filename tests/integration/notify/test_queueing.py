@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from pathhits import Event, PathHits, SettingsError, notify
 from pathhits.cli import group
 from pathhits.jobs.worker import build_worker
 from pathhits.notify import queueing, verify
+from pathhits.notify.messages import News
 from pathhits.notify.queueing import JOB_FAILING
 from pathhits.storage.redis.client import connect
+from pathhits.storage.redis.keys import MAILS_TTL
 from pathhits.tasks import ALLOWED
 from tests.faults.writer import BROWSER
 from tests.servers.receivers import PASSWORD, USER, Hook, Mailbox
@@ -151,6 +154,22 @@ def test_an_event_is_one_job_for_each_recipient_however_often_the_listener_is_ca
     stored = "".join(f"{connection.hgetall(job.key)} {job.id} {job.args}" for job in waiting)
     for secret in (TO, "hooks", SECRET, BROWSER, "4711", "keyed-user", "example.com"):
         assert secret not in stored
+
+
+def test_an_import_of_many_products_is_no_flood_of_mails(
+    redis_url: str, sqlite_url: str, hook: Hook, connection: redis.Redis
+) -> None:
+    hits = telling(redis_url, sqlite_url, hook, notify_most=3, notify_to=TO, notify_smtp_host="127.0.0.1")
+    counts = [hits.notifier(replace(EVENT, id=f"{number:032x}")) for number in range(5)]
+    assert counts == [2, 2, 2, 1, 1], "webhooks get them all"
+    assert hits.notifier(replace(EVENT, id="f" * 32, name="product.cooled")) == 2
+    mails = [News.parse(job.args[1]) for job in jobs(connection) if job.args[0].startswith("mail-")]
+    told = [news.text() for news in mails if news.name == EVENT.name]
+    assert ["not sent until midnight UTC" in text for text in told] == [False, False, True]
+    assert [hits.notifier(EVENT) for _ in range(2)] == [1, 0]
+    [key] = connection.scan_iter("{pathhits}:notify:*product.updated")
+    assert 0 < connection.ttl(key) <= MAILS_TTL
+    assert hits.notifier(replace(EVENT, id=f"{0:032x}")) == 0
 
 
 def test_what_was_told_is_not_told_again(redis_url: str, sqlite_url: str, hook: Hook, connection: redis.Redis) -> None:

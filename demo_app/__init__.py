@@ -6,12 +6,28 @@ import os
 import secrets
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response
 from flask_migrate import Migrate
 from sqlalchemy.engine import make_url
 
-from demo_app import counts, formats, likes, models, pages
+from demo_app import (
+    accounts,
+    admin,
+    brands,
+    counts,
+    deeds,
+    formats,
+    forms,
+    happened,
+    mine,
+    models,
+    pages,
+    recommending,
+    searching,
+    shelves,
+)
 from pathhits import PathHits, Rules
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -19,6 +35,8 @@ MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+#: The event log says whose view it was as the shop knows them, so that the history can be written from it.
+SETTINGS: dict[str, Any] = {"user_ids": "plain"}
 BEACON_POLICY = f"{CONTENT_SECURITY_POLICY}; script-src 'self'; connect-src 'self'"
 
 
@@ -27,20 +45,22 @@ def create_app(hits: PathHits | None = None) -> Flask:
 
     Raises `pathhits.errors.SettingsError` when the environment holds a setting that cannot be.
     """
-    hits = hits or PathHits()
+    hits = hits or PathHits(**SETTINGS)
     app = Flask(__name__)
     app.config["SECRET_KEY"] = os.environ.get("DEMO_SECRET_KEY") or secrets.token_hex(32)
     app.config["SQLALCHEMY_DATABASE_URI"] = shop_database(hits.settings.database_url)
     models.register(app)
     Migrate(app, models.db, directory=str(MIGRATIONS))
-    formats.register(app)
-    counts.register(app, hits)
-    pages.register(app)
-    likes.register(app)
+    for part in (forms, accounts, formats, pages, admin, happened):
+        part.register(app)
+    for counted in (counts, brands, deeds, mine, recommending, searching, shelves):
+        counted.register(app, hits)
     app.jinja_env.globals["beacon"] = hits.settings.beacon
     app.after_request(partial(_seal, BEACON_POLICY if hits.settings.beacon else CONTENT_SECURITY_POLICY))
     hits.register_item("product", route="product_detail", id="slug", rules=Rules.antispam())
-    hits.init_app(app)
+    product = models.Product
+    hits.mirror("product", product, id=product.slug, views=product.view_count, hot=product.is_hot)
+    hits.init_app(app, identify=accounts.identify)
     return app
 
 

@@ -1,24 +1,30 @@
-"""Reading counts: what pathhits knows about the page a visitor is on and the products it shows, put into words."""
+"""Reading counts: what pathhits knows of the page a visitor is on and of the products it shows, put into words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, request
-from sqlalchemy import select
 
-from demo_app.models import Product, db
+from demo_app.choosing import products_of
+from demo_app.models import Product
 from pathhits import PathHits
 
 if TYPE_CHECKING:
     from pathhits.core.counts import Count
 
-#: All products share one route, hence one label and one count.
-SUBJECTS = {"product_detail": "The product pages together have been viewed"}
+#: Routes that many pages share, hence one label and one count.
+SUBJECTS = {
+    "product_detail": "The product pages together have been viewed",
+    "brand": "The pages of the workshops together have been viewed",
+    "tag": "The pages of the tags together have been viewed",
+}
 NOT_ROUTED = "No page has this address, so there is nothing to count."
 UNAVAILABLE = "The count could not be read in time."
+#: What a product's page tells of it beside its views.
+COUNTERS = ("likes", "downloads", "ratings", "rating_sum", "watchlist")
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,12 @@ class PageCount:
         return SUBJECTS.get(self.label, "This page has been viewed")
 
 
+def the_hits() -> PathHits:
+    """What counts the shop that serves this request."""
+    hits: PathHits = current_app.extensions["pathhits"]
+    return hits
+
+
 def page_count(hits: PathHits, label: str | None) -> PageCount:
     """The count of the page with this label, stored in SQL plus pending in Redis; never raises, never waits long."""
     if label is None:
@@ -52,30 +64,23 @@ def register(app: Flask, hits: PathHits) -> None:
     hits.warm_up()
     app.context_processor(_for_this_page)
     app.add_template_global(views_of)
-    app.add_template_global(hot_products)
     app.add_template_global(counters_of)
 
 
 def views_of(products: Iterable[Product]) -> Mapping[str, Count]:
     """The views of each product by its slug, all read at once; a count is ``partial`` when it is not known."""
-    hits: PathHits = current_app.extensions["pathhits"]
-    return hits.view_counts("product", [product.slug for product in products])
+    return the_hits().view_counts("product", [product.slug for product in products])
 
 
 def counters_of(product: Product) -> Mapping[str, Count]:
-    """The likes and downloads of a product."""
-    hits: PathHits = current_app.extensions["pathhits"]
-    return hits.counters("product", [product.slug], ["likes", "downloads"])[product.slug]
+    """What people did with a product, by the names of `COUNTERS`."""
+    return the_hits().counters("product", [product.slug], COUNTERS)[product.slug]
 
 
-def hot_products(limit: int) -> Sequence[Product]:
+def hot_products(limit: int) -> list[Product]:
     """The products that are hot now, those with the most views of the last seven days first."""
-    hits: PathHits = current_app.extensions["pathhits"]
-    slugs = [row.item_id for row in hits.hot_items("product", limit)]
-    found = db.session.scalars(select(Product).where(Product.slug.in_(slugs))).all() if slugs else []
-    return sorted(found, key=lambda product: slugs.index(product.slug))
+    return products_of([row.item_id for row in the_hits().hot_items("product", limit)])
 
 
 def _for_this_page() -> dict[str, Any]:
-    hits: PathHits = current_app.extensions["pathhits"]
-    return {"count": page_count(hits, request.endpoint)}
+    return {"count": page_count(the_hits(), request.endpoint)}

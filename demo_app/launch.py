@@ -39,6 +39,8 @@ HISTORY_TIMEOUT_S = 300.0
 DEFAULT_SYNC_EVERY_S = 5
 START_TIMEOUT_S = 60.0
 LOG = "redis.log"
+#: Where the release leaves new passwords for a moment, in the demo's folder.
+PASSWORDS = "passwords"
 APP = "demo_app:create_app"
 PROCESSES = ("web", "worker", "clock")
 
@@ -76,6 +78,7 @@ class _Demo:
         self.folder = folder
         self.children = children
         self.stop = stop
+        self.passwords = ""
         self.env = _environment(folder)
         self.port = _free_or_wanted_port(self.env)
         self.procfile: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
@@ -83,7 +86,7 @@ class _Demo:
     def run(self) -> None:
         """Start everything, say where it is, and stay until told to stop; always ends with an exception."""
         self._redis()
-        self._to_its_end("release", self.procfile["release"], START_TIMEOUT_S)
+        self._release()
         if self.env["DEMO_HISTORY"] != "0":
             # Before the worker knows of listeners: what is made up is no news.
             command = f"python -m demo_app history --first --days {self.env['DEMO_HISTORY']}"
@@ -115,6 +118,16 @@ class _Demo:
             raise LaunchError("the database could not be prepared; the lines above say why")
         self.children.forget(child)
 
+    def _release(self) -> None:
+        told = self.folder / PASSWORDS
+        told.unlink(missing_ok=True)
+        self.env["DEMO_PASSWORDS_TO"] = str(told)
+        self._to_its_end("release", self.procfile["release"], START_TIMEOUT_S)
+        del self.env["DEMO_PASSWORDS_TO"]
+        if told.exists():
+            self.passwords = told.read_text()
+            told.unlink()
+
     def _answers(self) -> bool:
         """Whether the shop answers; asked with HEAD, which is not counted."""
         connection = HTTPConnection(self.env["BIND"], self.port, timeout=2.0)
@@ -136,7 +149,15 @@ class _Demo:
             f"\nThe shop is at http://{HOST}:{self.port}/ (Ctrl-C ends it). In another terminal, for `pathhits top`:\n"
         )
         print(f"export {shown}\n")
+        self._tell_passwords()
         print("Visitors come with: .venv/bin/python -m demo_app traffic --check\n", flush=True)
+
+    def _tell_passwords(self) -> None:
+        """Who can sign in. The passwords are in the database as hashes only, so this is where they are seen."""
+        if self.passwords:
+            print(f"Sign in to the shop as (this is shown once):\n\n{self.passwords}")
+        else:
+            print("New passwords for anna, ben and admin: .venv/bin/python -m demo_app passwords\n")
 
     def _wait(
         self, condition: Callable[[], bool], message: str, timeout: float = START_TIMEOUT_S, but: Child | None = None
@@ -194,6 +215,9 @@ def _environment(folder: Path) -> dict[str, str]:
     env.setdefault("PATHHITS_BEACON", "1")
     _prepare_past(env)
     env.setdefault("PATHHITS_ITEMS_EVERY", str(ITEMS_EVERY_S))
+    # Worker and clock have to know the shop's listeners, items and mirrors.
+    env.setdefault("PATHHITS_APP", APP)
+    env.setdefault("DEMO_DEBUG", "1")
     env.setdefault("DEMO_SECRET_KEY", secrets.token_hex(32))
     env.setdefault("BIND", HOST)
     env.setdefault("PORT", str(DEFAULT_PORT))

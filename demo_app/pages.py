@@ -8,36 +8,40 @@ from flask import Flask, Response, abort, render_template, request
 from sqlalchemy import func, select
 
 from demo_app import pictures
-from demo_app.catalogue import CATEGORIES
+from demo_app.catalogue import BRANDS, CATEGORIES
+from demo_app.choosing import PRICES, SORTS, Choice, chosen, product_or_404
+from demo_app.counts import hot_products, the_hits
 from demo_app.models import Product, db
+from demo_app.recommending import recommended, related
+from demo_app.shelves import shelves
 
 NEWEST_ON_HOME = 4
-RELATED = 4
+HOT_ON_HOME = 4
 PICTURE_MAX_AGE_S = 86_400
 
 
 def home() -> str:
-    """The shop window: what is new, and the ways in."""
-    return render_template("home.html", newest=_newest(NEWEST_ON_HOME), sizes=_sizes())
+    """The shop window: its shelves, what is hot, what is new, and the ways in."""
+    return render_template(
+        "home.html", shelves=shelves(), hot=hot_products(HOT_ON_HOME), newest=_newest(NEWEST_ON_HOME), sizes=_sizes()
+    )
 
 
 def products() -> str:
-    """All products, or those of one category."""
-    category = request.args.get("category", "")
-    if category and category not in CATEGORIES:
+    """All products, or those that somebody chooses, in the order they want."""
+    if request.args.get("category", "") not in ("", *CATEGORIES):
         abort(404)
-    chosen = select(Product).order_by(Product.name)
-    if category:
-        chosen = chosen.where(Product.category == category)
-    return render_template("products.html", products=db.session.scalars(chosen).all(), chosen=category, sizes=_sizes())
+    choice = Choice.of(request.args)
+    return render_template("products.html", products=chosen(choice, the_hits()), choice=choice, sizes=_sizes())
 
 
 def product_detail(slug: str) -> str:
     """One product; all of them are counted under the one label of this route."""
-    product = db.session.scalar(select(Product).where(Product.slug == slug))
-    if product is None:
-        abort(404)
-    return render_template("product_detail.html", product=product, related=_related(product))
+    product = product_or_404(slug)
+    beside = related(product)
+    return render_template(
+        "product_detail.html", product=product, related=beside, recommended=recommended(product, beside)
+    )
 
 
 def about() -> str:
@@ -65,6 +69,11 @@ def not_found(_error: Exception) -> tuple[str, int]:
     return render_template("404.html"), 404
 
 
+def forbidden(_error: Exception) -> tuple[str, int]:
+    """The page for what one may not do."""
+    return render_template("403.html"), 403
+
+
 def register(app: Flask) -> None:
     """Give the pages their addresses and names."""
     app.add_url_rule("/", "home", home)
@@ -74,16 +83,12 @@ def register(app: Flask) -> None:
     app.add_url_rule("/privacy", "privacy", privacy)
     app.add_url_rule("/static/pictures/<shape>/<slug>.svg", "picture", picture)
     app.register_error_handler(404, not_found)
-    app.context_processor(lambda: {"categories": CATEGORIES})
+    app.register_error_handler(403, forbidden)
+    app.context_processor(lambda: {"categories": CATEGORIES, "brands": BRANDS, "sorts": SORTS, "prices": PRICES})
 
 
 def _newest(limit: int) -> Sequence[Product]:
     return db.session.scalars(select(Product).order_by(Product.added_on.desc(), Product.name).limit(limit)).all()
-
-
-def _related(product: Product) -> Sequence[Product]:
-    same = select(Product).where(Product.category == product.category, Product.id != product.id)
-    return db.session.scalars(same.order_by(Product.name).limit(RELATED)).all()
 
 
 def _sizes() -> dict[str, int]:

@@ -184,25 +184,115 @@ def _bench(ground: str, figure: str, vary: float) -> str:
     return legs + _block(80, 124, 240, 36, figure, 8) + weave + _block(108, 188, 184, 6 + 4 * vary, figure)
 
 
+def _cup(ground: str, figure: str, vary: float) -> str:
+    top = 108 - 12 * vary
+    body = _area(f"M124 {top:.0f}h136v{132 - top:.0f}q0 92-68 92t-68-92z", figure)
+    saucer = _block(96, 232, 192, 12, figure, 6)
+    return _ring(262, top + 44, 32, figure, 14) + body + saucer + _block(124, top + 20, 136, 6, ground)
+
+
+def _kettle(ground: str, figure: str, vary: float) -> str:
+    handle = _line(f"M136 120C136 {36 + 12 * vary:.0f} 264 {36 + 12 * vary:.0f} 264 120", figure, 12)
+    spout = _area("M268 148l56-28 8 16-52 64z", figure)
+    body = _area("M140 120h120q40 44 40 88 0 28-28 28h-144q-28 0-28-28 0-44 40-88z", figure)
+    return handle + spout + body + _circle(200, 112, 12, figure) + _block(112, 184, 176, 6, ground)
+
+
+def _spoon(ground: str, figure: str, vary: float) -> str:
+    bowl = f'<ellipse cx="116" cy="150" rx="52" ry="36" fill="{figure}"/>'
+    return _turned(-32 + 20 * vary, _line("M160 150H332", figure, 16) + bowl + _circle(328, 150, 4, ground))
+
+
+def _board(ground: str, figure: str, vary: float) -> str:
+    cuts = "".join(_line(f"M{136 + 24 * n} {124 + 8 * vary:.0f}l40 40", ground, 4) for n in range(4))
+    hole = _circle(312, 150, 10, ground)
+    return _turned(-6 + 12 * vary, _block(76, 84, 260, 132, figure, 20) + hole + cuts)
+
+
+def _clock(ground: str, figure: str, vary: float) -> str:
+    hours = "".join(f'<g transform="rotate({30 * n} 200 150)">{_block(197, 60, 6, 12, ground)}</g>' for n in range(12))
+    hand = f'<g transform="rotate({360 * vary:.0f} 200 150)">{_line("M200 150V84", ground, 6)}</g>'
+    return _circle(200, 150, 104, figure) + hours + hand + _line("M200 150L236 168", ground, 8)
+
+
+def _stool(ground: str, figure: str, vary: float) -> str:
+    legs = "".join(_line(f"M{x} 132L{x + lean} 240", figure, 12) for x, lean in ((140, -20), (200, 0), (260, 20)))
+    rung = _line(f"M132 {188 + 16 * vary:.0f}H268", figure, 8)
+    return legs + rung + _block(104, 104, 192, 36, figure, 18) + _block(124, 120, 152, 5, ground)
+
+
+def _bottle(ground: str, figure: str, vary: float) -> str:
+    neck = _block(182, 44, 36, 80, figure, 6)
+    body = _area("M182 104h36q4 24 28 40v84q0 20-20 20h-52q-20 0-20-20v-84q24-16 28-40z", figure)
+    return neck + body + _block(166, 164 + 12 * vary, 68, 48, ground, 4)
+
+
+def _broom(ground: str, figure: str, vary: float) -> str:
+    twigs = "".join(_line(f"M200 148L{152 + 16 * n} 252", figure, 9) for n in range(7))
+    bands = _line("M186 168H214", ground, 5) + _line("M180 184H220", ground, 5)
+    return _turned(16 + 20 * vary, _line("M200 36V150", figure, 10) + twigs + bands)
+
+
+def _box(ground: str, figure: str, vary: float) -> str:
+    lid = _block(92, 84, 216, 44, figure, 8)
+    label = _block(164, 160 + 8 * vary, 72, 36, ground, 4)
+    return lid + _block(104, 136, 192, 104, figure, 8) + label
+
+
+def _socks(ground: str, figure: str, vary: float) -> str:
+    sock = "M132 56h56v100q0 12 10 20l30 24q20 18 4 36t-40 8l-48-32q-12-8-12-28z"
+    pair = _area(sock, figure) + _block(132, 80 + 8 * vary, 56, 6, ground)
+    return f'<g transform="translate(72 8)">{pair}</g>' + f'<g transform="translate(-24 0)">{pair}</g>'
+
+
+def _lantern(ground: str, figure: str, vary: float) -> str:
+    hat = _ring(200, 56, 16, figure, 8) + _area("M144 108l24-40h64l24 40z", figure)
+    flame = _area(f"M200 {132 - 8 * vary:.0f}q28 36 0 60q-28-24 0-60z", figure)
+    return (
+        hat
+        + _block(152, 108, 96, 116, figure, 4)
+        + _block(164, 120, 72, 92, ground)
+        + flame
+        + _block(136, 224, 128, 16, figure, 6)
+    )
+
+
+def _ruler(ground: str, figure: str, vary: float) -> str:
+    marks = "".join(_block(72 + 16 * n, 124, 3, 24 if n % 4 == 0 else 12, ground) for n in range(17))
+    return _turned(-24 + 16 * vary, _block(56, 124, 288, 52, figure, 4) + marks)
+
+
 SHAPES: dict[str, Shape] = {
     "basket": _basket,
     "bench": _bench,
     "blanket": _blanket,
+    "board": _board,
     "book": _book,
+    "bottle": _bottle,
     "bowl": _bowl,
+    "box": _box,
+    "broom": _broom,
     "can": _can,
     "candles": _candles,
     "carafe": _carafe,
+    "clock": _clock,
     "cloth": _cloth,
+    "cup": _cup,
     "fork": _fork,
     "jug": _jug,
+    "kettle": _kettle,
     "knife": _knife,
     "lamp": _lamp,
+    "lantern": _lantern,
     "meadow": _meadow,
     "pan": _pan,
     "pencils": _pencils,
     "pillow": _pillow,
     "plate": _plate,
     "pot": _pot,
+    "ruler": _ruler,
+    "socks": _socks,
+    "spoon": _spoon,
+    "stool": _stool,
     "tray": _tray,
 }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from alembic import context
 from flask import current_app
 
-from demo_app.models import db
-from pathhits.storage.sql.migrate import include_name
+from demo_app.models import db, include_name
 
 
 def run() -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from demo_app import formats
-from demo_app.catalogue import CATEGORIES, PRODUCTS
+from demo_app.catalogue import BRANDS, CATEGORIES, FEATURED, PRODUCTS, TAGS
 from demo_app.pictures import PALETTES, SHAPES, picture
 
 
@@ -20,15 +20,22 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_twenty_products_each_with_an_address_of_its_own() -> None:
-    assert len({product["slug"] for product in PRODUCTS}) == len(PRODUCTS) == 20
+def test_sixty_products_each_with_an_address_of_its_own() -> None:
+    assert len({product["slug"] for product in PRODUCTS}) == len(PRODUCTS) == 60
     assert len({product["name"] for product in PRODUCTS}) == len(PRODUCTS)
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", product["slug"]) for product in PRODUCTS)
 
 
 def test_every_category_has_products_and_every_product_a_known_category_and_shape() -> None:
     assert Counter(product["category"] for product in PRODUCTS).keys() == CATEGORIES.keys()
-    assert {product["shape"] for product in PRODUCTS} <= SHAPES.keys()
+    assert {product["shape"] for product in PRODUCTS} == SHAPES.keys()
+
+
+def test_every_product_has_a_known_workshop_and_tags_and_every_workshop_makes_something() -> None:
+    assert {product["brand"] for product in PRODUCTS} == BRANDS.keys()
+    assert all(2 <= len(set(product["tags"])) == len(product["tags"]) for product in PRODUCTS)
+    assert all(re.fullmatch(r"[a-z]+", tag) for tag in TAGS)
+    assert set(FEATURED) <= {product["slug"] for product in PRODUCTS}
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -12,17 +12,16 @@ from sqlalchemy import func, inspect, select
 
 from demo_app import MIGRATIONS, create_app, shop_database
 from demo_app.catalogue import PRODUCTS
-from demo_app.models import Product, db
+from demo_app.models import Product, db, include_name
 from demo_app.release import release
 from pathhits import PathHits
-from pathhits.storage.sql.migrate import include_name
 
 
 def test_a_second_release_adds_nothing_and_keeps_what_was_edited(shop: Flask) -> None:
     with shop.app_context():
         db.session.scalars(select(Product).where(Product.slug == "iron-pan")).one().price_cents = 1
         db.session.commit()
-    assert release(shop) == 0
+    assert release(shop) == (0, {})
     with shop.app_context():
         assert db.session.scalar(select(func.count()).select_from(Product)) == len(PRODUCTS)
         assert db.session.scalars(select(Product.price_cents).where(Product.slug == "iron-pan")).one() == 1
@@ -40,7 +39,7 @@ def test_the_shop_migrates_up_and_down_beside_pathhits_and_proposes_nothing_more
             context = MigrationContext.configure(connection, opts={"include_name": include_name, "compare_type": True})
             assert compare_metadata(context, db.metadata) == []
         downgrade(directory=str(MIGRATIONS), revision="base")
-        assert set(inspect(db.engine).get_table_names()) == both - {"shop_products"}
+        assert {name for name in inspect(db.engine).get_table_names() if name.startswith("shop_")} == set()
         upgrade(directory=str(MIGRATIONS))
         assert set(inspect(db.engine).get_table_names()) == both
 

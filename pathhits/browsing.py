@@ -26,6 +26,7 @@ from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.browse import Browse, ItemMore, Listed, Order, StoredEvent, Sums
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
+from pathhits.valuestats import ValueReads
 
 R = TypeVar("R")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,16 +61,17 @@ class Page(Generic[R]):
 class Browsing:
     """Makes views; each may raise `StoreUnavailable`, and its questions `NotMigrated` too."""
 
-    def __init__(self, pending: PendingStore, reads: Reads, browse: Browse, redis_url: str) -> None:
+    def __init__(self, pending: PendingStore, reads: Reads, browse: Browse, values: ValueReads, redis_url: str) -> None:
         self._pending = pending
         self._reads = reads
         self._browse = browse
+        self._values = values
         self._redis_url = redis_url
 
     def view(self) -> View:
         """A look at what is counted now."""
         live = self._redis(lambda: {identity: self._deltas(identity) for identity in self._pending.live()})
-        return View(live, self._reads, self._browse, self._sketched)
+        return View(live, self._reads, self._browse, self._sketched, self._values)
 
     def item(self, item: str, changes: int) -> ItemMore:
         """What else is stored of one item (``type:id``): its counters, rank and last ``changes``."""
@@ -109,7 +111,10 @@ class View:
         reads: Reads,
         browse: Browse,
         sketched: Callable[[Sequence[Sketch]], dict[Sketch, int]],
+        values: ValueReads,
     ) -> None:
+        #: What hits are told apart by besides their label; it looks at Redis by itself.
+        self.values = values
         self._live = live
         self._generations = list(live)
         self._reads = reads

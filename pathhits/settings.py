@@ -146,6 +146,9 @@ class Settings:
         "",
         "1 shows the counts of the dashboard to everybody; events, health and buttons stay with the password.",
     )
+    public_counter: bool = setting(
+        False, "", "Answer count/<label>.json, .svg and .html under the dashboard to everybody: a badge with its hits."
+    )
 
     flush_interval: float = setting(1.0, "s", "How often a process sends what it counted to Redis.")
     buffer_size: int = setting(50_000, "entries", "What a process holds while Redis is away; the rest is shed.")

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pathhits.capture.explaining import FindRoute
     from pathhits.itemstats import ItemReads
     from pathhits.stats import Stats
+    from pathhits.storage.sql.apikeys import ApiKeys
     from pathhits.storage.sql.deliveries import Deliveries
     from pathhits.storage.sql.ledger import Ledger
     from pathhits.storage.sql.mirrors import Mirror
@@ -226,12 +227,20 @@ class Parts:
         return Stats(self.pending, self.reads, self.settings.redis_url)
 
     @built
+    def api_keys(self) -> ApiKeys:
+        """The keys of the API."""
+        from pathhits.storage.sql.apikeys import ApiKeys
+
+        return ApiKeys(self.engine)
+
+    @built
     def browsing(self) -> Browsing:
         """Questions of the dashboard to both stores."""
         from pathhits.browsing import Browsing
         from pathhits.storage.sql.browse import Browse
 
-        return Browsing(self.pending, self.reads, Browse(self.engine), self.settings.redis_url)
+        browse = Browse(self.engine)
+        return Browsing(self.pending, self.reads, browse, self.value_reads, self.settings.redis_url)
 
     @built
     def value_reads(self) -> ValueReads:

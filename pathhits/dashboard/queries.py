@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, cast, get_args
 from pathhits.core import labels
 from pathhits.core.periods import By, bucket_starts, to_hour, zone
 from pathhits.errors import PathHitsError
+from pathhits.settings import DIMENSIONS
 
 Range = Literal["today", "yesterday", "7d", "30d", "90d", "month", "year", "custom"]
 Sort = Literal["most", "name"]
@@ -19,7 +20,7 @@ RANGES: tuple[Range, ...] = get_args(Range)
 STEPS: tuple[By, ...] = get_args(By)
 SORTS: tuple[Sort, ...] = get_args(Sort)
 #: What a view may be narrowed to, one of them at a time.
-FILTERS: tuple[str, ...] = ("path",)
+FILTERS: tuple[str, ...] = ("path", *DIMENSIONS)
 #: Every parameter there is, in the order in which a URL has them.
 PARAMETERS = ("range", "since", "until", "tz", "by", "compare", *FILTERS, "search", "sort", "page", "limit")
 
@@ -106,6 +107,11 @@ class Query:
         return Period(whole.since, min(until, _instant(whole.until)).astimezone(zone(self.tz)))
 
     @property
+    def where(self) -> Filter | None:
+        """The dimension and the value the view is narrowed to, if it is; of these there are hits by day, no more."""
+        return self.filter if self.filter is not None and self.filter.name != "path" else None
+
+    @property
     def path(self) -> str | None:
         """The label the view is narrowed to, if it is."""
         return self.filter.value if self.filter is not None and self.filter.name == "path" else None
@@ -178,6 +184,8 @@ def read_query(
 
 def _with_step(query: Query, given: Mapping[str, str]) -> Query:
     by = cast("By", _one_of(given, "by", STEPS, _usual_step(query)))
+    if by == "hour" and query.where is not None:
+        raise BadParameter("by", f"hits by {query.where.name} are counted by day: give day, week or month")
     try:
         points = len(bucket_starts(query.since, query.until, by, query.tz))
     except ValueError:
@@ -189,6 +197,8 @@ def _with_step(query: Query, given: Mapping[str, str]) -> Query:
 
 
 def _usual_step(query: Query) -> By:
+    if query.where is not None:
+        return "month" if query.range == "year" else "day" if query.until - query.since < timedelta(days=93) else "week"
     days = (_instant(query.until) - _instant(query.since)) / timedelta(days=1)
     if query.range == "year" or days > 732:
         return "month"

@@ -406,7 +406,7 @@ def in_code(page: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_every_command_that_is_mentioned_exists(page: Path) -> None:
-    groups = {"pathhits db", "pathhits dead"}
+    groups = {"pathhits db", "pathhits dead", "pathhits key"}
     commands = dict(every_command())
     for line in in_code(page):
         found = re.match(r"(?:\w+: |flask |manage\.py |python -m )?(pathhits [a-z][^#]*)", line)

@@ -34,23 +34,23 @@ def health(hits: PathHits, query: Query) -> Health:
     """All that can be said; what cannot be asked is None, or empty, and the checks say why."""
     here = zone(query.tz)
     checks = tuple(Check(one.what, one.state, one.says) for one in hits.doctor())
-    waiting = _try(hits.stats.waiting)
-    counts = _try(hits.deliveries.counts)
-    warnings = _try(hits.reads.warnings)
+    waiting = ask(hits.stats.waiting)
+    counts = ask(hits.deliveries.counts)
+    warnings = ask(hits.reads.warnings)
     return Health(
         state=_worst(checks),
         moment=query.now,
         buffered=hits.buffer.waiting,
-        pending_hits=_try(lambda: hits.browsing.view().pending_hits()),
+        pending_hits=ask(lambda: hits.browsing.view().pending_hits()),
         waiting_generations=None if waiting is None else waiting[0],
         oldest_waiting=None if waiting is None else waiting[1],
-        queued_jobs=_try(lambda: queued(hits)),
+        queued_jobs=ask(lambda: queued(hits)),
         due_deliveries=None if counts is None else counts["due"],
         dead_deliveries=None if counts is None else counts["dead"],
         dead_letters=None if warnings is None else warnings[0],
         syncs=tuple(
             SyncRow(row["applied_at"].astimezone(here), row["seconds"], row["paths"], row["hits"], row["errors"])
-            for row in _try(lambda: hits.reads.last_syncs(SYNCS)) or ()
+            for row in ask(lambda: hits.reads.last_syncs(SYNCS)) or ()
         ),
         jobs=tuple(
             JobRow(
@@ -65,9 +65,9 @@ def health(hits: PathHits, query: Query) -> Health:
                 one.error,
                 _here(one.failed_at, query),
             )
-            for one in _try(hits.schedule) or ()
+            for one in ask(hits.schedule) or ()
         ),
-        failed=tuple(_try(lambda: failed(hits, query)) or ()),
+        failed=tuple(ask(lambda: failed(hits, query)) or ()),
         dead=tuple(
             DeadDelivery(
                 one.id,
@@ -79,7 +79,7 @@ def health(hits: PathHits, query: Query) -> Health:
                 (_EPOCH + timedelta(milliseconds=one.moment)).astimezone(here),
                 one.error,
             )
-            for one in _try(lambda: hits.dead_deliveries(limit=DEAD)) or ()
+            for one in ask(lambda: hits.dead_deliveries(limit=DEAD)) or ()
         ),
         checks=checks,
     )
@@ -118,8 +118,9 @@ def _worst(checks: tuple[Check, ...]) -> State:
     return "error" if "error" in states else "warning" if "warning" in states else "ok"
 
 
-def _try(ask: Callable[[], T]) -> T | None:
+def ask(question: Callable[[], T]) -> T | None:
+    """The answer, None while the store that has it does not answer."""
     try:
-        return ask()
+        return question()
     except (PathHitsError, RedisError):
         return None

@@ -35,18 +35,24 @@ from pathhits.dashboard.api.shapes import (
     PathRow,
     Paths,
     Point,
+    Searches,
+    SearchRow,
     Series,
     Span,
     Summary,
+    ValueRow,
+    Values,
     ViewPoint,
 )
-from pathhits.dashboard.queries import Period, Query
+from pathhits.dashboard.queries import Filter, Period, Query
 from pathhits.hits import BOUNCES, HITS, REQUESTS, SECONDS, VIEWS, VISITS
 from pathhits.storage.sql.browse import StoredEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Changes of an item between hot and cool that are shown.
 HOT_CHANGES = 20
+#: Rows of a list of values, or of the labels with one, that are counted and can be paged through.
+MOST_VALUES = 10_000
 
 
 def summary(view: View, query: Query) -> Summary:
@@ -62,6 +68,7 @@ def summary(view: View, query: Query) -> Summary:
         Span(*query.period),
         query.is_running,
         query.path,
+        _value(query),
         now,
         before,
         None if period is None else Span(*period),
@@ -75,7 +82,7 @@ def series(view: View, query: Query) -> Series:
     before = _points(_steps(view, query, query.before), query.since, query) if query.compare else ()
     shown = [step for step in steps if step.start.astimezone(UTC) <= query.now.astimezone(UTC)]
     points = _points(steps, query.until, query)[: len(shown)]
-    return Series(query.by, query.tz, query.path, query.is_running, points, before)
+    return Series(query.by, query.tz, query.path, _value(query), query.is_running, points, before)
 
 
 def paths(view: View, query: Query) -> Paths:
@@ -86,9 +93,38 @@ def paths(view: View, query: Query) -> Paths:
         hits = found.amounts.get(HITS, 0)
         only = [PathRow(query.path, hits, found.visitors, _share(hits, everything))] if hits else []
         return Paths(tuple(only if query.page == 1 else ()), len(only), query.page, query.limit)
+    if query.where is not None:
+        return _paths_with(view, query, query.where)
     page = view.paths(*query.period, page=query.page, limit=query.limit, order=query.sort, search=query.search)
     rows = tuple(PathRow(row.name, row.amount, row.visitors, _share(row.amount, everything)) for row in page.rows)
     return Paths(rows, page.total, query.page, query.limit)
+
+
+def _paths_with(view: View, query: Query, where: Filter) -> Paths:
+    """The labels by their hits that have a value; a share is one of all such hits."""
+    everything = sum(point.value for point in view.values.series(where, *query.period, "month", query.tz))
+    found = view.values.top_paths(where, *query.period, MOST_VALUES, query.search)
+    rows = _paged([(row.path, row.hits) for row in found], query)
+    shown = tuple(PathRow(path, hits, None, _share(hits, everything)) for path, hits in rows)
+    return Paths(shown, len(found), query.page, query.limit)
+
+
+def values(view: View, query: Query, dimension: str) -> Values:
+    """A page of the values of a dimension, of the site or of the label it is narrowed to."""
+    everything = _one(view, query, query.period).amounts.get(HITS, 0)
+    found = view.values.top_values(dimension, *query.period, MOST_VALUES, query.path, query.search)
+    rows = _paged([(row.value, row.hits) for row in found], query)
+    shown = tuple(ValueRow(value, hits, _share(hits, everything)) for value, hits in rows)
+    return Values(dimension, shown, len(found), query.page, query.limit)
+
+
+def _paged(rows: Sequence[tuple[str, int]], query: Query) -> Sequence[tuple[str, int]]:
+    ordered = sorted(rows) if query.sort == "name" else rows
+    return ordered[(query.page - 1) * query.limit : query.page * query.limit]
+
+
+def _value(query: Query) -> str | None:
+    return None if query.where is None else ":".join(query.where)
 
 
 def items(view: View, query: Query, item_type: str | None = None) -> Items:
@@ -153,6 +189,24 @@ def active(hits: PathHits, query: Query) -> Active:
     return Active(hits.active_visitors(), query.now)
 
 
+def searches(hits: PathHits, query: Query, *, failed: bool = False, item_type: str | None = None) -> Searches:
+    """A page of what was searched for in the period, the most frequent first; ``failed`` is what found nothing."""
+    last = query.page * query.limit
+    found = hits.stats.searches(*query.period, last + 1, item_type, failed=failed)
+    rows = tuple(
+        SearchRow(
+            one.query,
+            one.searches,
+            one.visitors,
+            one.average_results,
+            one.last_at.astimezone(zone(query.tz)),
+            one.entity_type,
+        )
+        for one in found[last - query.limit : last]
+    )
+    return Searches(rows, len(found) if len(found) <= last else None, query.page, query.limit)
+
+
 def events(hits: PathHits, query: Query, *, item: str = "", name: str = "") -> Events:
     """A page of the stored events of the period, the last first: of one item (``type:id``), or of one name."""
     rows, total = hits.browsing.events(*query.period, item=item, name=name, page=query.page, limit=query.limit)
@@ -202,10 +256,16 @@ def _steps(view: View, query: Query, period: Period) -> list[Step]:
 
 
 def _one(view: View, query: Query, period: Period) -> Step:
+    if query.where is not None:
+        points = view.values.series(query.where, *period, "month", query.tz)
+        return Step(period.since, {HITS: sum(point.value for point in points)}, None)
     return _of(view, query, [period.since], period.until)[0]
 
 
 def _of(view: View, query: Query, starts: Sequence[datetime], until: datetime) -> list[Step]:
+    if query.where is not None:
+        points = view.values.series(query.where, starts[0], until, query.by, query.tz) if starts else []
+        return [Step(start, {HITS: point.value}, None) for start, point in zip(starts, points, strict=True)]
     return view.site(starts, until) if query.path is None else view.label(query.path, starts, until)
 
 
@@ -225,7 +285,7 @@ def _points(steps: Sequence[Step], until: datetime, query: Query) -> tuple[Point
 
 def _figures(step: Step, query: Query) -> Figures:
     amounts = step.amounts
-    if query.path is not None:
+    if query.filter is not None:
         return Figures(amounts.get(HITS, 0), step.visitors, None, None, None)
     visits = amounts.get(VISITS, 0)
     return Figures(

@@ -7,17 +7,17 @@ not known, or not kept for what was asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from pathhits.core.periods import By
 from pathhits.dashboard.queries import Range
 
 
-def told(help: str, **more: Any) -> Any:
-    """A field with its sentence in the OpenAPI document."""
-    return field(metadata={"help": help, **more})
+def types_of(kind: Any) -> dict[str, Any]:
+    """The types of the fields of one of these."""
+    return get_type_hints(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The five figures of a period. Of one label there are hits and visitors."""
+    """The five figures of a period. Of one label there are hits and visitors, of one value hits."""
 
     hits: int
     visitors: int | None
@@ -54,7 +54,8 @@ class Changes:
 class Summary:
     """How the site, or one label, is doing in a period, and in the one before.
 
-    A running period is compared to as much of the one before; visitors are counted by day.
+    A running period is compared to as much of the one before; visitors are counted by day. ``value`` is
+    ``dimension:value`` where it is narrowed to one.
     """
 
     range: Range
@@ -62,6 +63,7 @@ class Summary:
     period: Span
     is_running: bool
     path: str | None
+    value: str | None
     figures: Figures
     before: Figures | None
     before_period: Span | None
@@ -91,6 +93,7 @@ class Series:
     by: By
     tz: str
     path: str | None
+    value: str | None
     is_running: bool
     points: tuple[Point, ...]
     before: tuple[Point, ...]
@@ -108,9 +111,29 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """A page of the labels that had hits in the period."""
+    """A page of the labels that had hits in the period; narrowed to a value, of the first 10,000 of them."""
 
     rows: tuple[PathRow, ...]
+    total: int
+    page: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """Hits with one value of a dimension, and their share of all hits of the period, or of the label."""
+
+    value: str
+    hits: int
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A page of the values of a dimension, of the first 10,000 of them."""
+
+    dimension: str
+    rows: tuple[ValueRow, ...]
     total: int
     page: int
     limit: int
@@ -206,6 +229,28 @@ class Item:
     counters: tuple[CounterRow, ...]
     hot_changes: tuple[HotChange, ...]
     points: tuple[ViewPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRow:
+    """A query: how often it was searched for, by how many visitors (summed over days), and what it found on average."""
+
+    query: str
+    searches: int
+    visitors: int
+    average_results: float | None
+    last_at: datetime
+    item_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """A page of the queries of the period; ``total`` is None where there are more than this page shows."""
+
+    rows: tuple[SearchRow, ...]
+    total: int | None
+    page: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)

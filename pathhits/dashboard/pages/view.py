@@ -10,7 +10,7 @@ from typing import Any
 from flask import Request
 
 from pathhits.core.periods import zone
-from pathhits.dashboard.queries import LONGEST_VALUE, Period, Query, Range, read_query
+from pathhits.dashboard.queries import FILTERS, LONGEST_VALUE, Period, Query, Range, read_query
 from pathhits.dashboard.rendering import to
 
 #: The zone that the reader's browser is in, as its script says.
@@ -24,7 +24,7 @@ NAMES: dict[Range, tuple[str, str]] = {
     "month": ("This month", "m"),
     "year": ("This year", "a"),
 }
-FILTER_NAMES = {"path": "Path"}
+FILTER_NAMES = {name: name.replace("_", " ").replace("utm", "UTM") for name in FILTERS} | {"path": "Path"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -429,6 +429,17 @@ dead_letters = Table(
     **_OPTIONS,
 )
 
+#: The keys of the API; ``key_hash`` is the SHA-256 of one, ``scopes`` what it may do, joined by commas.
+api_keys = Table(
+    "pathhits_api_keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("key_hash", _Key, nullable=False, unique=True),
+    Column("scopes", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    **_APPENDED,
+)
+
 
 @dataclass(frozen=True)
 class Family:

@@ -14,7 +14,7 @@ from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.health import health
 from pathhits.dashboard.api.shapes import Changes, Figures
 from pathhits.dashboard.queries import Query, read_query
-from pathhits.hits import BOUNCES, DROPS, HITS, REQUESTS, SECONDS, SITE, VIEWS, VISITS, Batch, Delta, Sketch
+from pathhits.hits import BOUNCES, DROPS, HITS, REQUESTS, SECONDS, SITE, TRAIT_MARK, VIEWS, VISITS, Batch, Delta, Sketch
 
 NOW = datetime(2026, 10, 21, 14, 30, tzinfo=UTC)
 HOUR = to_hour(NOW)
@@ -155,3 +155,36 @@ def test_health_can_be_asked_while_no_store_answers(hits: PathHits, tmp_path: ob
     assert found.state == "error"
     assert (found.pending_hits, found.dead_letters, found.queued_jobs, found.syncs) == (None, None, None, ())
     gone.close(0.1)
+
+
+def test_values_are_listed_by_hits_and_narrow_a_view_to_their_own(hits: PathHits) -> None:
+    agent = f"{TRAIT_MARK}Firefox{TRAIT_MARK}Linux{TRAIT_MARK}desktop"
+    other = f"{TRAIT_MARK}Chrome{TRAIT_MARK}Android{TRAIT_MARK}mobile"
+    for _ in range(2):
+        put(
+            hits,
+            {
+                Delta(HOUR, HITS, "/a"): 4,
+                Delta(HOUR, HITS, "/b"): 1,
+                Delta(HOUR, "agent", f"/a{agent}"): 3,
+                Delta(HOUR, "agent", f"/a{other}"): 1,
+                Delta(HOUR, "agent", f"/b{other}"): 1,
+            },
+        )
+        if hits.pending.sealed() == []:
+            hits.sync()
+    view = hits.browsing.view()
+    found = resources.values(view, query(limit="1"), "browser")
+    assert ([(row.value, row.hits, row.share) for row in found.rows], found.total) == ([("Firefox", 6, 0.6)], 2)
+    last = resources.values(view, query(limit="1", page="2"), "browser")
+    assert ([(row.value, row.hits) for row in last.rows], last.total) == ([("Chrome", 4)], 2)
+    assert [row.hits for row in resources.values(view, query(path="/a"), "system").rows] == [6, 2]
+    only = query(browser="Chrome")
+    assert resources.summary(view, only).figures == Figures(4, None, None, None, None)
+    assert resources.summary(view, only).value == "browser:Chrome"
+    assert [(row.path, row.hits, row.share) for row in resources.paths(view, only).rows] == [
+        ("/a", 2, 0.5),
+        ("/b", 2, 0.5),
+    ]
+    points = resources.series(view, query(browser="Chrome", range="7d")).points
+    assert [point.hits for point in points] == [0, 0, 0, 0, 0, 0, 4]

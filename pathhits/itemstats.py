@@ -6,18 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import redis
 
 from pathhits.core.counts import Count
 from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
+from pathhits.core.recommending import Recommended
 from pathhits.core.remembered import Remembered
 from pathhits.core.rules import subject
 from pathhits.hits import SECONDS, TIMED, VIEWS, VISITS
 from pathhits.settings import Settings
-from pathhits.storage.redis.hot import CHANGING
 from pathhits.storage.redis.pending import PendingHours
+from pathhits.storage.redis.versions import CHANGING
 from pathhits.storage.sql.itemreads import Day, HotItem, ItemVersion, StoredItem, Wanted
 
 #: UTC days of an item that are shown, today among them.
@@ -28,6 +29,8 @@ LISTS_REMEMBERED = 100
 #: Counters of an item that have a pending part, in the order of `_Pending`.
 COUNTERS = (VIEWS, VISITS, SECONDS, TIMED)
 
+K = TypeVar("K")
+V = TypeVar("V")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,6 +46,8 @@ class StoredItems(Protocol):
     def item(self, wanted: Wanted, generations: Sequence[str]) -> StoredItem: ...
 
     def hot_items(self, item_type: str, limit: int) -> list[HotItem]: ...
+
+    def also_viewed(self, item: str) -> list[tuple[str, float, int]]: ...
 
 
 class ItemReads:
@@ -61,10 +66,12 @@ class ItemReads:
         hot_version: Callable[[], str],
         settings: Settings,
         clock: Callable[[], float] = time.time,
+        recommended_version: Callable[[], str] = lambda: CHANGING,
     ) -> None:
         self._pending = pending
         self._stored = stored
         self._hot_version = hot_version
+        self._recommended_version = recommended_version
         self._clock = clock
         self._fresh_ms = round(settings.cache_recent_views * 1000)
         self._recent: Remembered[str, tuple[ItemVersion, int]] = Remembered(
@@ -75,6 +82,9 @@ class ItemReads:
         )
         self._hot: Remembered[tuple[str, int], tuple[str, list[HotRow]]] = Remembered(
             settings.cache_hot_items, LISTS_REMEMBERED, clock
+        )
+        self._recommended: Remembered[str, tuple[str, list[Recommended]]] = Remembered(
+            settings.cache_also_viewed, ITEMS_REMEMBERED, clock
         )
 
     def item_stats(self, item_type: str, item_id: object) -> ItemStats:
@@ -135,17 +145,37 @@ class ItemReads:
         """The hot items of a type, those with the most recent views first."""
         if limit < 1:
             return []
-        try:
-            version = self._hot_version()
-        except redis.RedisError:
-            version = CHANGING
-        known = self._hot.get((item_type, limit))
-        if known is not None and known[0] == version != CHANGING:
-            return list(known[1])
-        rows = [_hot_row(item_type, row) for row in self._stored.hot_items(item_type, limit)]
-        if version != CHANGING:
-            self._hot.put((item_type, limit), (version, rows))
-        return list(rows)
+
+        def ask() -> list[HotRow]:
+            return [_hot_row(item_type, row) for row in self._stored.hot_items(item_type, limit)]
+
+        return _of_version(self._hot_version, self._hot, (item_type, limit), ask)
+
+    def also_viewed(self, item_type: str, item_id: object) -> list[Recommended]:
+        """The items that visitors of this one viewed too, the likest first; all that are kept."""
+        item = subject(item_type, item_id)
+
+        def ask() -> list[Recommended]:
+            return [Recommended(item_type, *row) for row in self._stored.also_viewed(item)]
+
+        return _of_version(self._recommended_version, self._recommended, item, ask)
+
+
+def _of_version(
+    version_of: Callable[[], str], remembered: Remembered[K, tuple[str, list[V]]], key: K, ask: Callable[[], list[V]]
+) -> list[V]:
+    """What is remembered of the present version, else what ``ask`` reads, which is then."""
+    try:
+        version = version_of()
+    except redis.RedisError:
+        version = CHANGING
+    known = remembered.get(key)
+    if known is not None and known[0] == version != CHANGING:
+        return list(known[1])
+    rows = ask()
+    if version != CHANGING:
+        remembered.put(key, (version, rows))
+    return list(rows)
 
 
 @dataclass(frozen=True, slots=True)

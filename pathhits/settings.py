@@ -182,6 +182,15 @@ class Settings:
     search_log: SearchLog = setting("all", "", "Searches that are logged and counted: all, or with_results.")
     max_searches: int = setting(10_000, "queries", "Distinct queries counted a UTC day, then (other).")
 
+    recommend_every: float = setting(3_600.0, "s", "How often the clock has recommendations made of new views.")
+    recommend_days: int = setting(30, "days", "Views of so many UTC days are what recommendations are made of.")
+    recommend_min_visitors: int = setting(
+        2, "visitors", "Visitors in common from which an item is recommended; of 1, a list may tell of one person."
+    )
+    cache_also_viewed: float = setting(
+        3600.0, "s", "How long a process remembers recommendations while none are made anew; 0: not."
+    )
+
     listeners_off: tuple[str, ...] = setting((), "globs", "Names of listeners that are not called; their events wait.")
     listener_attempts: int = setting(3, "calls", "How often a listener that fails is called with an event in all.")
     listener_waits: tuple[float, ...] = setting(
@@ -549,6 +558,7 @@ _NOT_NEGATIVE = (
     "spike_minimum",
     "silence_minimum",
     "spike_alarms",
+    "cache_also_viewed",
 )
 _POSITIVE = (
     "redis_timeout",
@@ -559,6 +569,9 @@ _POSITIVE = (
     "prune_every",
     "snapshot_every",
     "deliver_every",
+    "recommend_every",
+    "recommend_days",
+    "recommend_min_visitors",
     "listener_attempts",
     "notify_timeout",
     "spikes_every",

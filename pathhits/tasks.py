@@ -10,6 +10,7 @@ from typing import Any
 import pathhits.jobs.deliver
 import pathhits.jobs.items
 import pathhits.jobs.prune
+import pathhits.jobs.recommend
 import pathhits.jobs.snapshot
 import pathhits.jobs.spikes
 import pathhits.jobs.sync
@@ -18,11 +19,12 @@ import pathhits.storage.sql.deliveries
 import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger
 import pathhits.storage.sql.mirrors
+import pathhits.storage.sql.recommendations
 import pathhits.storage.sql.retention
 import pathhits.storage.sql.snapshots  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["deliver", "items", "notify", "prune", "snapshot", "spikes", "sync"]
+__all__ = ["deliver", "items", "notify", "prune", "recommend", "snapshot", "spikes", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -68,3 +70,9 @@ def notify(channel: str, news: dict[str, Any]) -> bool:
     """Tell one recipient of an event; returns whether the settings still name it."""
     with closing(load()) as hits:
         return hits.notifier.send(channel, news)
+
+
+def recommend() -> dict[str, Any]:
+    """Make recommendations of new views; returns the fields of the `RecommendReport`."""
+    with closing(load()) as hits:
+        return dataclasses.asdict(hits.recommend())

@@ -10,6 +10,7 @@ from pathhits.app.caching import Caching
 from pathhits.app.explaining import Explaining
 from pathhits.app.forgetting import Forgetting
 from pathhits.app.reading import Reading
+from pathhits.app.recommending import Recommending
 from pathhits.app.searching import Searching
 from pathhits.app.showing import Showing
 from pathhits.app.snapshots import Snapshotting
@@ -17,7 +18,7 @@ from pathhits.app.watching import Watching
 from pathhits.errors import SettingsError
 
 
-class PathHits(Caching, Explaining, Forgetting, Reading, Searching, Showing, Snapshotting, Watching):
+class PathHits(Caching, Explaining, Forgetting, Reading, Recommending, Searching, Showing, Snapshotting, Watching):
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 
     ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.

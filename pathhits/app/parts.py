@@ -25,16 +25,17 @@ from pathhits.core.counts import Count
 from pathhits.core.eventtypes import EventTypes
 from pathhits.core.itemstats import HotRow, ItemStats
 from pathhits.core.listeners import Listeners
+from pathhits.core.recommending import Recommended
 from pathhits.core.remembered import Remembered
 from pathhits.errors import PathHitsError, SettingsError
 from pathhits.notify import Notifier, declare
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
-from pathhits.storage.redis.hot import HotVersion
 from pathhits.storage.redis.keys import Keys
 from pathhits.storage.redis.pending import PendingStore
 from pathhits.storage.redis.rules import RuleStore
 from pathhits.storage.redis.salts import SaltStore
+from pathhits.storage.redis.versions import Version
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -74,6 +75,7 @@ class Parts:
         self._mirrors: list[Mirror] = []
         self._last_items: Remembered[str, ItemStats] = Remembered(inf, COUNTS_REMEMBERED)
         self._last_hot: Remembered[tuple[str, int], list[HotRow]] = Remembered(inf, COUNTS_REMEMBERED)
+        self._last_recommended: Remembered[str, list[Recommended]] = Remembered(inf, COUNTS_REMEMBERED)
         shutdown.renew(self.guard, self._deadline)
         self._identify = identify if identify is None else check_identify(identify)
 
@@ -161,9 +163,14 @@ class Parts:
         return RuleStore(self.redis, self.keys)
 
     @built
-    def hot_version(self) -> HotVersion:
+    def hot_version(self) -> Version:
         """Tells which version of the hot items is the present one."""
-        return HotVersion(self.redis, self.keys)
+        return Version(self.redis, self.keys.hot_version())
+
+    @built
+    def recommended_version(self) -> Version:
+        """Tells which version of the recommendations is the present one."""
+        return Version(self.redis, self.keys.recommended_version())
 
     @built
     def viewing(self) -> Viewing:
@@ -254,7 +261,13 @@ class Parts:
         """Questions to both stores about items."""
         from pathhits.itemstats import ItemReads
 
-        return ItemReads(self.pending, self.reads, self.hot_version.get, self.settings)
+        return ItemReads(
+            self.pending,
+            self.reads,
+            self.hot_version.get,
+            self.settings,
+            recommended_version=self.recommended_version.get,
+        )
 
     def queue_connection(self) -> Redis:
         """A client for the Redis of RQ and the clock."""

@@ -144,16 +144,20 @@ class Running(Declaring):
 
     def _ask_for_delivery(self, *, at_next: bool = False) -> None:
         """Have the clock run the deliver job now, or when the next delivery is due; it comes by itself a bit later."""
-        from pathhits.jobs.schedule import ask_for
-
         wait = 0.0
         if at_next:
             due = self.deliveries.next_due(switched_on(self.listeners.patterns(), self.settings.listeners_off))
             if due is None:
                 return
             wait = max(0.0, due / 1000 - time.time())
+        self._ask_for("deliver", wait)
+
+    def _ask_for(self, job: str, wait: float) -> None:
+        """Have the clock run a job in so many seconds; it comes by itself where that fails."""
+        from pathhits.jobs.schedule import ask_for
+
         try:
             with closing(self.queue_connection()) as connection:
-                ask_for(connection, self.settings.namespace, "deliver", wait)
+                ask_for(connection, self.settings.namespace, job, wait)
         except RedisError as error:
-            self.guard.failed("the deliver job could not be asked for", error)
+            self.guard.failed(f"the {job} job could not be asked for", error)

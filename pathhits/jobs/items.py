@@ -23,7 +23,7 @@ REASONS: tuple[Due, ...] = ("hot", "touched", "stale")
 
 
 class Changing(Protocol):
-    """Who wants to know that hot items are about to change, and when they have; see `HotVersion`."""
+    """Who wants to know that hot items are about to change, and when they have; see `Version`."""
 
     def changing(self) -> None: ...
 

@@ -76,6 +76,12 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         description="compares the traffic with that of the days before",
     ),
     ScheduledJob(
+        id="recommend",
+        task="pathhits.tasks.recommend",
+        period=lambda settings: settings.recommend_every,
+        description="makes recommendations of new views",
+    ),
+    ScheduledJob(
         id="prune",
         task="pathhits.tasks.prune",
         period=lambda settings: settings.prune_every,

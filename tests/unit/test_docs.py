@@ -20,6 +20,7 @@ import pytest
 from pathhits.cli import group
 from pathhits.core.dashboard import Snapshot
 from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
+from pathhits.core.recommending import Recommended
 from pathhits.core.rules import REFUSALS, Rules
 from pathhits.core.searches import SearchRow
 from pathhits.core.statuses import REASONS
@@ -27,6 +28,7 @@ from pathhits.hits import Sketch
 from pathhits.jobs.doctor import Finding
 from pathhits.jobs.items import ItemsReport
 from pathhits.jobs.prune import PruneReport
+from pathhits.jobs.recommend import RecommendReport
 from pathhits.jobs.recount import RecountReport
 from pathhits.jobs.runs import JobState
 from pathhits.jobs.schedule import SCHEDULE
@@ -190,6 +192,11 @@ CHECKS = {
     """,
     "reading_snapshot": 'assert (snapshot.source, snapshot.parts["totals"]["hits"]) == ("live", 0)',
     "reading_events": 'assert hits.event_types["product.shared"].counter == "shares"',
+    "reading_recommendations": """
+        from pathhits.testing import counting
+        with counting(hits):
+            assert hits.also_viewed("product", 42) == []
+    """,
     "reading_searches": """
         from pathhits.testing import counting
         with counting(hits):
@@ -355,6 +362,8 @@ def test_the_json_of_the_commands_is_documented() -> None:
     snapshot = Snapshot(datetime.now(UTC), 0.0, dict.fromkeys(parts_of(nobody, nobody)), "live").as_dict()
     assert documented["snapshot"] == {*snapshot, "days", "redis", "sql", "live"}
     assert documented["prune"] == set(PruneReport().as_dict())
+    assert documented["also-viewed"] == set(Recommended.__slots__)
+    assert documented["recommend"] == set(RecommendReport().as_dict())
     assert documented["searches"] == set(SearchRow.__slots__)
     assert documented["stats"] >= {"rules", "limits", "live_keys", "refusals"}
     assert documented["notify"] == {"recipients", "kind", "to", "failed", *Failed.__slots__}

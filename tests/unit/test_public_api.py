@@ -81,6 +81,8 @@ CONTRACT: dict[str, dict[str, object]] = {
         "user_agent": None,
         "user_id": None,
     },
+    "also_viewed": {"item_type": "required", "item_id": "required", "limit": 10},
+    "recommend": {},
     "popular_searches": {"since": None, "limit": 10, "until": None, "entity_type": None},
     "failed_searches": {"since": None, "limit": 10, "until": None, "entity_type": None},
     "counter": {"item_type": "required", "item_id": "required", "name": "required"},
@@ -214,7 +216,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     commands = {
         "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
-        "schedule", "forget", "explain", "searches", "snapshot",
+        "schedule", "forget", "explain", "searches", "snapshot", "also-viewed", "recommend",
     }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}

@@ -153,6 +153,10 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("cache_recent_views", -1, "CACHE_RECENT_VIEWS=-1: give 0 or more"),
     ("cache_visitors", "long", "give a number of seconds"),
     ("cache_hot_items", -0.5, "give 0 or more"),
+    ("cache_also_viewed", -0.5, "give 0 or more"),
+    ("recommend_every", 0, "give a number above 0"),
+    ("recommend_days", 0, "give a number above 0"),
+    ("recommend_min_visitors", 0, "give a number above 0"),
 ]
 
 
@@ -388,6 +392,9 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "hot_at": st.integers(50, MOST).map(str),
     "cold_below": st.integers(0, 50).map(str),
     "items_every": _seconds,
+    "recommend_every": _seconds,
+    "recommend_days": _counts,
+    "recommend_min_visitors": _counts,
     "prune_every": _seconds,
     "snapshot_every": _seconds,
     "deliver_every": _seconds,
@@ -419,6 +426,7 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "cache_recent_views": _seconds | st.just("0"),
     "cache_visitors": _seconds | st.just("0"),
     "cache_hot_items": _seconds | st.just("0"),
+    "cache_also_viewed": _seconds | st.just("0"),
     "redis_timeout": _seconds,
     "sql_timeout": _seconds,
     "fallback_after": _seconds,

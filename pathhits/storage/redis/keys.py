@@ -25,8 +25,8 @@ ACTIVE = 300
 SYNC_LOCK_TTL = 30
 #: Milliseconds that the trial write of the doctor is kept.
 PROBE_TTL = 1_000
-#: Seconds after which hot items are no longer taken to be changing: longer than the transaction that changes them.
-HOT_CHANGING_TTL = 60
+#: Seconds after which what a version tells of is no longer taken to be changing: longer than the transaction that does.
+CHANGING_TTL = 60
 #: Seconds for which one caller may make a cached value; of one who takes longer it is not stored.
 CACHE_LEASE = 20
 #: Seconds a group of cached values is kept after the last of them.
@@ -110,8 +110,12 @@ class Keys:
         return f"{{{self.namespace}}}:salt:{period}"
 
     def hot_version(self) -> str:
-        """String, no TTL (`HOT_CHANGING_TTL` while it is empty): version of the hot items that processes remember."""
+        """String, no TTL (`CHANGING_TTL` while it is empty): version of the hot items that processes remember."""
         return f"{{{self.namespace}}}:hot"
+
+    def recommended_version(self) -> str:
+        """String, no TTL: version of the lists of recommendations."""
+        return f"{{{self.namespace}}}:recommended"
 
     def cached(self, name: str) -> str:
         """String, the TTL that the app gave: a cached value as JSON, after a line with the tokens of its groups."""

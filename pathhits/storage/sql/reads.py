@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,16 +21,16 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.core import labels
 from pathhits.hits import DROPS, HITS, VIEWS
 from pathhits.storage.sql import tables, valuereads
 from pathhits.storage.sql.itemreads import HotItem, StoredItem, Wanted, hot_query, item_of, item_query
 from pathhits.storage.sql.logsums import log_sums
+from pathhits.storage.sql.recommendations import also_viewed_query
 from pathhits.storage.sql.searchreads import SUMS, StoredSearch, search_query
 from pathhits.storage.sql.tables import ITEMS, PATHS, SEARCHES, Family
-from pathhits.storage.sql.transactions import explained
+from pathhits.storage.sql.transactions import read
 
 #: Labels asked for in one statement.
 LABELS_A_STATEMENT = 1_000
@@ -211,6 +212,11 @@ class Reads:
         query = search_query(counted, window, limit, entity_type, failed=failed)
         return [StoredSearch(row[0], row[1], *map(int, row[2:])) for row in self._rows(query)]
 
+    def also_viewed(self, item: str) -> list[tuple[str, float, int]]:
+        """Id, likeness and visitors in common of the items that go with one, the likest first."""
+        rows = self._rows(also_viewed_query(item))
+        return [(one[0], one[1], one[2]) for one in json.loads(rows[0][0] or "[]")] if rows else []
+
     def totals(self, first_day: int | None = None) -> dict[str, int]:
         """The sums that must agree: of the counters, the hours, the days, the site and the ledger.
 
@@ -299,11 +305,7 @@ class Reads:
         return Stored(amounts, frozenset(row[0] for row in rows if row[0]))
 
     def _rows(self, query: Any) -> Sequence[Any]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(query).all()
-        except SQLAlchemyError as error:
-            raise explained(self._engine, error) from error
+        return read(self._engine, query)
 
 
 def counted_in(family: Family, window: Window, more: Sequence[str] = ()) -> FromClause:

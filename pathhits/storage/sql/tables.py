@@ -219,7 +219,8 @@ item_days = Table(
 
 #: Everything that happened, one row an event. ``item_id`` is an id of `items`, 0 for none; ``visitor`` the keyed hash
 #: of the visitor, 0 for none; ``user_id`` a keyed hash; ``properties`` JSON or empty; ``moment`` milliseconds since
-#: 1970, UTC. A sync looks up (item, visitor), (item, user) serves the history of one user.
+#: 1970, UTC. A sync looks up (item, visitor), (item, user) serves the history of one user, and
+#: (visitor) what else a visitor viewed.
 events = Table(
     "pathhits_events",
     metadata,
@@ -236,6 +237,7 @@ events = Table(
     Index("ix_pathhits_events_item_visitor", "item_id", "visitor", "moment"),
     Index("ix_pathhits_events_item_user", "item_id", "user_id", "moment"),
     Index("ix_pathhits_events_moment", "moment"),
+    Index("ix_pathhits_events_visitor", "visitor", "moment"),
     **_APPENDED,
 )
 
@@ -379,6 +381,26 @@ snapshots = Table(
     Column("content", Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
     Index("ix_pathhits_snapshots_moment", "moment"),
     **_APPENDED,
+)
+
+#: For each item the others of its type that its visitors viewed too: JSON, a list of id, likeness and visitors in
+#: common, or empty; ``made_at`` is when the log was read for it (ms).
+also_viewed = Table(
+    "pathhits_also_viewed",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("others", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    **_OPTIONS,
+)
+
+#: The id of the last event that a job has looked at, by the job's name.
+positions = Table(
+    "pathhits_positions",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("position", _EventId, nullable=False),
+    **_OPTIONS,
 )
 
 #: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>" and

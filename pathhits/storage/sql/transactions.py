@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -43,6 +43,15 @@ def write(engine: Engine, work: Callable[[Connection], T], sleep: Callable[[floa
                 raise explained(engine, error) from error
             sleep(back_off(attempt, FIRST_WAIT, LONGEST_WAIT))
     raise AssertionError("unreachable")
+
+
+def read(engine: Engine, query: Any) -> Sequence[Any]:
+    """The rows that ``query`` finds, in a transaction of its own; raises `StoreUnavailable` or `NotMigrated`."""
+    try:
+        with engine.connect() as connection:
+            return connection.execute(query).all()
+    except SQLAlchemyError as error:
+        raise explained(engine, error) from error
 
 
 def explained(engine: Engine, error: SQLAlchemyError) -> StoreUnavailable | NotMigrated:

@@ -1,4 +1,4 @@
-"""Which version of the hot items is the present one, so that processes may remember them."""
+"""Which version of something that is computed now and then is the present one, so that processes may remember it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import redis
 
-from pathhits.storage.redis.keys import HOT_CHANGING_TTL, Keys
+from pathhits.storage.redis.keys import CHANGING_TTL
 
-#: What stands in for a version while the hot items are being changed: what is read then is not remembered.
+#: What stands in for a version while the thing is being changed: what is read then is not remembered.
 CHANGING = ""
 
 
-class HotVersion:
-    """The version of the hot items; every method may raise `redis.RedisError`.
+class Version:
+    """The version under one key; every method may raise `redis.RedisError`.
 
     It is `CHANGING` from before a change is committed until after it. Who dies in between leaves that behind, which
     goes by itself, and what was read before it has an older version: nothing outdated is ever remembered as new.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: redis.Redis, key: str) -> None:
         self._client = client
-        self._key = keys.hot_version()
+        self._key = key
 
     def get(self) -> str:
         """The present version; `CHANGING` when what is read now must not be remembered."""
@@ -33,8 +33,8 @@ class HotVersion:
         return _text(found)
 
     def changing(self) -> None:
-        """Say that a change of the hot items is about to be committed."""
-        self._client.set(self._key, CHANGING, ex=HOT_CHANGING_TTL)
+        """Say that a change is about to be committed."""
+        self._client.set(self._key, CHANGING, ex=CHANGING_TTL)
 
     def changed(self) -> None:
         """Say that it was."""

@@ -39,5 +39,7 @@ class Explaining(Parts):
         exchange.peer, exchange.forwarded = ip, given.get(self.settings.proxy_header.lower(), "")
         exchange.user_agent, exchange.referrer = given["user-agent"], given.get("referer", "")
         exchange.purpose = next(filter(None, map(given.get, PURPOSE_HEADERS)), "")
+        exchange.host, exchange.query = given.get("host", parts.netloc), parts.query
+        exchange.languages = given.get("accept-language", "")
         exchange.cookies, exchange.privacy = given.get("cookie", ""), given.get("sec-gpc", "")
         return explain(exchange, parts.netloc or "localhost", self.find_route, self.settings, self.reader, self.items)

@@ -48,7 +48,7 @@ class Channel:
 def channels(settings: Settings) -> list[Channel]:
     """Every recipient, each once. With `Settings.notify_file` no e-mail is sent."""
     if settings.notify_file:
-        found = [Channel("file", to) for to in settings.notify_to or ("",)]
+        found = [Channel("file", to) for to in settings.notify_to or (mail.NOBODY,)]
     else:
         found = [Channel("mail", to) for to in settings.notify_to]
     return list(dict.fromkeys([*found, *(Channel("webhook", url) for url in settings.notify_webhooks)]))

@@ -53,7 +53,7 @@ def send(settings: Settings, to: str, news: News) -> None:
 
 def write(settings: Settings, to: str, news: News) -> None:
     """Add the e-mail to `Settings.notify_file`, as it would have been sent; raises `NotificationFailed`."""
-    mail = compose(settings, to or NOBODY, news)
+    mail = compose(settings, to, news)
     try:
         with open(settings.notify_file, "a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # two workers do not write into each other's

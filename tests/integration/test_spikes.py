@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pathhits import Event, EventError, PathHits, SettingsError
+from pathhits import Event, EventError, PathHits, SettingsError, tasks
 from pathhits.core.periods import to_hour
 from pathhits.errors import NotMigrated
 from pathhits.notify.messages import News
@@ -113,6 +113,22 @@ def test_a_setting_says_none_at_all(redis_url: str, sqlite_url: str) -> None:
     report = hits.look_for_spikes(NOW)
     assert (report.found, report.said) == ("fell_silent", False)
     assert said(hits) == []
+
+
+def test_the_job_looks_by_the_clock_of_the_machine(
+    redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    hits = PathHits(request_deadline=60.0)
+    hits.migrate()
+    assert tasks.spikes() == {"said": False}
+    now = to_hour(datetime.now(UTC))
+    put_hits(hits, "/", *(hour for hour in range(now - 24 * 8, now - 1) for _ in range(60)))
+    assert tasks.spikes() == {"said": True}
+    assert tasks.spikes() == {"said": False}
+    assert said(hits) == ["site.fell_silent"]
+    hits.close()
 
 
 @pytest.mark.parametrize("name", ["site.traffic_spiked", "site.fell_silent", "site.job_failing"])

@@ -19,14 +19,16 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from pathhits import Event, PathHits, SettingsError, notify
+from pathhits import Event, PathHits, Settings, SettingsError, notify
 from pathhits.cli import group
+from pathhits.jobs.clock import Clock
+from pathhits.jobs.schedule import SCHEDULE
 from pathhits.jobs.worker import build_worker
 from pathhits.notify import queueing, verify
 from pathhits.notify.messages import News
 from pathhits.notify.queueing import JOB_FAILING
 from pathhits.storage.redis.client import connect
-from pathhits.storage.redis.keys import MAILS_TTL
+from pathhits.storage.redis.keys import MAILS_TTL, ClockKeys
 from pathhits.tasks import ALLOWED
 from tests.faults.writer import BROWSER
 from tests.servers.receivers import PASSWORD, USER, Hook, Mailbox
@@ -227,6 +229,7 @@ def test_the_command_says_who_is_told_and_tells_them(
 ) -> None:
     hits = telling(redis_url, sqlite_url, hook, notify_file=str(tmp_path / "mails.txt"), notify_to=TO)
     told = run(hits, "notify")
+    assert "Recipients" in told
     assert TO in told
     assert "127.0.0.1" in told
     assert "nobody-should-read" not in told
@@ -266,6 +269,24 @@ def test_a_sync_that_fails_again_and_again_is_told_once_while_it_lasts(
         runs.ended("sync", "Other: trouble")
     assert len(jobs(connection)) == 1, "another time is another story"
     assert jobs(connection)[0].id != job.id
+
+
+def test_a_sync_that_cannot_reach_its_tables_is_told_of_by_the_worker_that_runs_it(
+    redis_url: str, sqlite_url: str, hook: Hook, connection: redis.Redis
+) -> None:
+    told = {"notify_webhooks": hook.url, "notify_secret": SECRET, "notify_failures": "2", "sync_every": "3600"}
+    env = {"REDIS_URL": redis_url, "DATABASE_URL": sqlite_url, "no_proxy": "*", "PYTHONPATH": str(ROOT)}
+    env |= {f"PATHHITS_{name.upper()}": value for name, value in told.items()}
+    clock = Clock([job for job in SCHEDULE if job.id == "sync"], Settings.from_env(env), connection)
+    for _ in range(3):
+        connection.delete("rq:scheduled:pathhits")  # the further attempts of the run before
+        connection.zadd(ClockKeys("pathhits").schedule(), {"pathhits-sync": 1.0})
+        assert clock.tick() == {"pathhits-sync": "queued"}
+        burst(env)
+    [posted] = hook.requests
+    told = verify(posted.headers, posted.body, SECRET)["data"]["properties"]
+    assert (told["job"], told["failures"]) == ("sync", 2)
+    assert "NotMigrated: The database" in told["error"]
 
 
 @pytest.mark.parametrize("settings", [{"notify_failures": 0}, {"notify_events": "*.updated"}, {"notify_webhooks": ""}])

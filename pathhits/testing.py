@@ -17,10 +17,11 @@ from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from pathhits.app import PathHits
-from pathhits.capture.buffer import Buffer, Seen, Told
+from pathhits.capture.buffer import Buffer
 from pathhits.capture.cache import Cache
 from pathhits.capture.court import MemoryCourt
 from pathhits.capture.deadline import Deadline
+from pathhits.capture.folding import Seen, Told
 from pathhits.capture.recorder import Entry, Noted
 from pathhits.capture.tracking import Tracking
 from pathhits.capture.viewing import Viewing

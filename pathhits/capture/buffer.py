@@ -14,36 +14,28 @@ import time
 from collections import deque
 from collections.abc import Callable
 from os import getpid
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeVar
 
 import redis
 
-from pathhits.capture.accumulator import STAY_COST, VIEW_COST, Accumulator, Whose, cost_of
+from pathhits.capture.accumulator import STAY_COST, VIEW_COST, cost_of
 from pathhits.capture.detour import Aside, Detour
+from pathhits.capture.folding import Folder, Seen, Told, say
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.judge import Judge
 from pathhits.capture.recorder import Entry, EntryReader, Noted
+from pathhits.capture.saltring import SaltRing, Salts
 from pathhits.capture.traits import Traits
 from pathhits.core.backoff import back_off
 from pathhits.core.periods import hour_of
-from pathhits.core.referrers import host_of
-from pathhits.core.rules import Limits, Refusal, subject, type_of
+from pathhits.core.rules import Refusal
 from pathhits.core.statuses import Reason
-from pathhits.core.visitors import (
-    SALT_KEPT_AFTER,
-    once_id,
-    period_end,
-    previous_period,
-    salt_period,
-    secret_salt,
-    visit_periods,
-)
-from pathhits.events import USER_AGENT_BYTES, USER_LENGTH, Logged, kept, milliseconds, new_id, viewed
-from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta, Step, Track, View
+from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
 
+T = TypeVar("T")
 logger = logging.getLogger("pathhits")
 
 #: Deltas and visitors a script call takes, so that it never holds Redis for long.
@@ -64,46 +56,6 @@ class Sink(Protocol):
     def run_id(self) -> str: ...
 
     def add(self, batch: Batch, first_run_id: str) -> Added: ...
-
-
-class Salts(Protocol):
-    """Where salts come from; may raise `redis.RedisError`."""
-
-    def get(self, period: str) -> bytes | None: ...
-
-
-class _Keys(NamedTuple):
-    """The salts under which the visits of one minute are looked up, and the index of the minute's own."""
-
-    salts: tuple[bytes, ...]
-    home: int
-
-
-class Seen(NamedTuple):
-    """A view that an app asked about: whose it was, and the verdict, None where there was no time for one."""
-
-    entry: Entry
-    item: str
-    limits: Limits
-    grant: str
-    user_id: str | None
-    verdict: str | None
-
-
-class Told(NamedTuple):
-    """An event that an app told of: whose it was, its item ("" for none), and what it adds to that item's counters.
-
-    ``properties`` are JSON or ""; with a ``key`` it happens once a day.
-    """
-
-    entry: Entry
-    name: str
-    item: str
-    amounts: tuple[tuple[str, int], ...]
-    properties: str
-    user_id: str | None
-    key: str | None
-    refusal: str = ""
 
 
 class Buffer:
@@ -141,10 +93,11 @@ class Buffer:
         self._entries: deque[Noted] = deque()
         self._seen: deque[Seen] = deque()
         self._told: deque[Told] = deque()
-        self._accumulator = Accumulator(self._settings.max_labels, self._settings.buffer_size)
         self._in_flight: Batch | None = None
         self._first_run_id = ""
         self._detour.begin()
+        self._folder = self._make_folder()
+        self._accumulator = self._folder.accumulator
         self._shed: dict[int, int] = {}
         # Reentrant: a SIGTERM may flush in the very thread that holds them.
         self._shed_lock = threading.RLock()
@@ -159,11 +112,13 @@ class Buffer:
         self._beat = time.time()
         self._late_at = 0.0
         self._suspected = 0.0
-        self._known_salts: dict[str, bytes | None] = {}
-        self._visit_keys: tuple[tuple[int, int], _Keys | None] = ((-1, -1), None)
         #: Requests whose counts Redis has acknowledged, and batches sent again after an unknown outcome.
         self.sent = 0
         self.resent = 0
+
+    def _make_folder(self) -> Folder:
+        salts = SaltRing(self._settings, self._salts, lambda: self._detour.is_open)
+        return Folder(self._settings, self._guard, self._items, self._judge, self._traits, salts, self._detour)
 
     # The request side.
 
@@ -207,22 +162,11 @@ class Buffer:
 
     def key(self, moment: float) -> bytes | None:
         """The salt of the moment's period, which signs what the beacon sends; may ask Redis, None when long over."""
-        return self._salt_of(salt_period(moment, self._settings.salt_rotation), True)
+        return self._folder.salts.of(moment, True)
 
-    def viewer(self, entry: Entry, user_id: str | None, *, ask: bool = True) -> tuple[tuple[str, ...], int | None]:
-        """The ids that the rules know a viewer by, and the visitor for the sketch (None for one who is none).
-
-        May ask Redis for the salts; LookupError when it must not and does not know them.
-        """
-        nobody = entry.user_agent is None and not entry.peer
-        if nobody and user_id is None:
-            return (), None
-        salts = self._salts_of(entry.moment, ask)
-        # Of one whose salt is away, an id that tells viewers apart in this process.
-        keys = salts or self._detour.salts
-        ids = tuple(dict.fromkeys(self._judge.viewer(entry, key, user_id) for key in keys))
-        known = bool(salts) and not entry.anonymous and not nobody
-        return ids, self._judge.visitor(entry, salts[0]) if known else None
+    def viewer(self, entry: Entry, user_id: str | None) -> tuple[tuple[str, ...], int | None]:
+        """The ids that the rules know a viewer by, and the visitor; see `Folder.viewer`. May ask Redis for salts."""
+        return self._folder.viewer(entry, user_id)
 
     def _shed_one(self, moment: float) -> None:
         with self._shed_lock:
@@ -342,9 +286,7 @@ class Buffer:
             self._guard.failed("internal", error)
         if self._detour.is_open:
             folded = self._fold_without_redis()
-        self._judge.forget()
-        self._traits.forget()
-        self._forget_salts()
+        self._folder.forget()
         self.sent += self._detour.send(self._accumulator, force=force)
         return folded and not self._accumulator and self._in_flight is None and not self._detour.is_busy
 
@@ -371,8 +313,7 @@ class Buffer:
         for number in range(1, len(self._entries) + 1):
             entry = self._reader.read(self._entries.popleft())
             try:
-                salt, shown = self._salt(entry, ask_for_salts), self._shown(entry, ask_for_salts)
-                keys = self._keys(entry, ask_for_salts)
+                needs = self._folder.needs(entry, ask_for_salts)
             except LookupError:
                 self._entries.appendleft(entry)
                 self._strip()
@@ -381,200 +322,31 @@ class Buffer:
                 self._entries.appendleft(entry)
                 self._strip()
                 raise
-            self._fold_one(entry, salt, shown, keys)
+            self._folder.fold(entry, needs)
             if number % FOLD_SLICE == 0:
                 time.sleep(0)
-        return self._fold_seen(ask=ask_for_salts) and self._fold_told(ask=ask_for_salts)
+        return self._fold_all(self._seen, self._folder.fold_seen, ask_for_salts) and self._fold_all(
+            self._told, self._folder.fold_told, ask_for_salts
+        )
+
+    def _fold_all(self, waiting: deque[T], fold: Callable[[T, bool], None], ask: bool) -> bool:
+        """Take over what the app asked about, or told of; False when some have to wait for their salts."""
+        for _ in range(len(waiting)):
+            try:
+                fold(waiting[0], ask)
+            except LookupError:
+                return False
+            except redis.RedisError:
+                raise
+            except Exception as error:
+                self._guard.failed("internal", error)
+            waiting.popleft()
+        return True
 
     def _strip(self) -> None:
         """Keep of what has to wait only what counting needs: no cookies, nothing else that a request brought along."""
         for _ in range(len(self._entries)):
             self._entries.append(self._reader.read(self._entries.popleft()))
-
-    def _fold_seen(self, *, ask: bool) -> bool:
-        """Take over the views that the app asked about; False when some have to wait for their salts."""
-        for _ in range(len(self._seen)):
-            seen = self._seen[0]
-            try:
-                viewers, visitor = self.viewer(seen.entry, seen.user_id, ask=ask)
-            except LookupError:
-                return False
-            except redis.RedisError:
-                raise
-            except Exception as error:
-                self._guard.failed("internal", error)
-                self._seen.popleft()
-                continue
-            view = View(seen.entry.moment, seen.item, viewers, visitor, seen.limits, seen.grant)
-            if seen.verdict:
-                self._accumulator.refuse(view.moment, view.item, seen.verdict)
-                _say(view.item, seen.verdict)
-            else:
-                take = self._accumulator.candidate if seen.verdict is None else self._accumulator.viewed
-                take(self._with_event(view, seen.entry, seen.user_id))
-            self._seen.popleft()
-        return True
-
-    def _fold_told(self, *, ask: bool) -> bool:
-        """Take over the events that the app told of; False when some have to wait for their salts."""
-        for _ in range(len(self._told)):
-            told = self._told[0]
-            try:
-                self._fold_one_told(told, ask)
-            except LookupError:
-                return False
-            except redis.RedisError:
-                raise
-            except Exception as error:
-                self._guard.failed("internal", error)
-            self._told.popleft()
-        return True
-
-    def _fold_one_told(self, told: Told, ask: bool) -> None:
-        entry = told.entry
-        if told.refusal:
-            self._accumulator.refuse(entry.moment, told.item or told.name.partition(".")[0], told.refusal)
-            return
-        viewers, visitor = self.viewer(entry, told.user_id, ask=ask)
-        keys = () if told.key is None else (*self._salts_of(entry.moment, ask), *self._detour.salts)
-        once = tuple(once_id(f"{told.name}\n{told.item}\n{told.key}", key) for key in keys)
-        item = told.item and self._accumulator.admit_item(entry.moment, told.item)
-        view = View(entry.moment, item, viewers, visitor, ())
-        event = self._logged(told.name, view, entry, told.user_id, told.properties)
-        self._accumulator.track(Track(entry.moment, told.name, item, told.amounts, event.text(), once))
-
-    def _shown(self, entry: Entry, ask: bool) -> View | None:
-        """The view that this entry may be; None when its route shows no item."""
-        if not self._items or entry.reason:
-            return None
-        try:
-            asked = entry.item
-            shown = self._items.on_route(entry.name, entry.pattern) if asked is None else self._items[asked[0]]
-            item = subject(*asked) if asked else shown.item(entry.params) if shown else None
-        except Exception as error:
-            # A route parameter that has no text: the hit counts, and nothing behind it waits.
-            self._guard.failed("internal", error)
-            return None
-        if shown is None or item is None:
-            return None
-        viewers, visitor = self.viewer(entry, entry.user, ask=ask)
-        return View(entry.moment, item, viewers, visitor, shown.rules.limits)
-
-    def _with_event(self, view: View, entry: Entry, user_id: str | None) -> View:
-        """The view, under the item it counts for, with the event that is logged when it counts."""
-        shown = view._replace(item=self._accumulator.admit_item(view.moment, view.item))
-        event = self._logged(viewed(type_of(shown.item)), shown, entry, user_id)
-        return view._replace(event=event.text(), counts_as=shown.item)
-
-    def _logged(self, name: str, view: View, entry: Entry, user_id: str | None, properties: str = "") -> Logged:
-        """What the event log is told of an event that happened to the item of ``view``."""
-        moment = milliseconds(view.moment)
-        # Of one who opted out, nothing but that it was: what the app itself said of a viewer is not such a client's.
-        told = not entry.anonymous or entry.referrer is None
-        return Logged(
-            id=new_id(moment),
-            name=name,
-            item=view.item,
-            visitor=view.visitor or 0,
-            user_id=self._logged_user(view, user_id) if told and user_id is not None else "",
-            user_agent=kept(entry.user_agent or "", USER_AGENT_BYTES) if told else "",
-            referrer=host_of(entry.referrer or "") if told else "",
-            properties=properties,
-            moment=moment,
-        )
-
-    def _logged_user(self, view: View, user_id: str) -> str:
-        """What the event log is told of a user: the keyed id, unless the app wants it plain."""
-        if self._settings.user_ids == "plain":
-            return kept(user_id, USER_LENGTH)
-        # An id that only this process could tell again says nothing.
-        known = self._known_salts.get(salt_period(view.moment, self._settings.salt_rotation))
-        return view.viewers[0] if view.viewers and (known or self._settings.salt_rotation == "never") else ""
-
-    def _fold_one(self, entry: Entry, salt: bytes | None, shown: View | None, keys: _Keys | None) -> None:
-        if entry.left is not None:
-            self._fold_left(entry, keys)
-            return
-        hour = hour_of(entry.moment)
-        self._accumulator.request(hour)
-        try:
-            reason = self._judge.reason(entry)
-            label, excluded = ("", False) if reason else self._judge.label(entry)
-            visitor = None if reason or excluded or salt is None else self._judge.visitor(entry, salt)
-            whose = Whose(self._judge.ids(entry, keys.salts), keys.home) if visitor is not None and keys else None
-        except Exception as error:
-            self._guard.failed("internal", error)
-            reason, excluded, label, visitor, whose = Reason.INTERNAL, False, "", None, None
-        if reason or excluded:
-            self._accumulator.drop(hour, reason or Reason.EXCLUDED)
-            if shown and reason == Reason.BOT:
-                self._accumulator.refuse(shown.moment, shown.item, Refusal.BOT)
-                _say(shown.item, Refusal.BOT)
-        else:
-            self._accumulator.hit(hour, label, visitor, self._traits.of(entry))
-            view = self._with_event(shown, entry, entry.user) if shown else None
-            if whose is not None:
-                self._accumulator.step(whose, Step(entry.moment, entry.viewed), view)
-            elif view is not None:
-                self._accumulator.candidate(view)
-
-    def _fold_left(self, entry: Entry, keys: _Keys | None) -> None:
-        try:
-            if keys is not None and not self._judge.reason(entry):
-                whose = Whose(self._judge.ids(entry, keys.salts), keys.home)
-                self._accumulator.step(whose, Step(entry.moment, age=entry.left))
-        except Exception as error:
-            self._guard.failed("internal", error)
-
-    def _salt(self, entry: Entry, ask: bool) -> bytes | None:
-        """The salt for this entry's visitor, None when it has none; LookupError when it is not known yet."""
-        if entry.reason or entry.anonymous:
-            return None
-        return self._salt_of(salt_period(entry.moment, self._settings.salt_rotation), ask)
-
-    def _keys(self, entry: Entry, ask: bool) -> _Keys | None:
-        """The salts under which the visit of this entry is looked up, None when it is in none.
-
-        LookupError when one of them is not known yet.
-        """
-        if entry.reason or entry.anonymous or not self._settings.visit_timeout or self._detour.is_open:
-            return None
-        now = time.time()
-        minutes = int(entry.moment // 60), int(now // 60)
-        # All moments of a minute, as all borders, are the same here.
-        if self._visit_keys[0] != minutes:
-            periods, home = visit_periods(entry.moment, now, self._settings.salt_rotation)
-            salts = [self._salt_of(period, ask) for period in periods]
-            known = tuple(salt for salt in salts if salt is not None)
-            own = None if salts[home] is None else _Keys(known, home - salts[:home].count(None))
-            self._visit_keys = minutes, own
-        return self._visit_keys[1]
-
-    def _salts_of(self, moment: float, ask: bool) -> list[bytes]:
-        """The salts under which a viewer may be known: of this period, and of the one before it."""
-        rotation = self._settings.salt_rotation
-        periods = [salt_period(moment, rotation), previous_period(moment, rotation)]
-        found = [self._salt_of(period, ask) for period in periods if period is not None]
-        return [salt for salt in found if salt is not None]
-
-    def _salt_of(self, period: str, ask: bool) -> bytes | None:
-        if self._settings.salt_rotation == "never":
-            return secret_salt(self._settings.secret)
-        if period not in self._known_salts:
-            if not ask:
-                if self._detour.is_open:
-                    return None
-                raise LookupError(period)
-            self._known_salts[period] = self._salts.get(period)
-        return self._known_salts.get(period)
-
-    def _forget_salts(self) -> None:
-        """Keep no salt for longer than Redis does, and those of a few periods at most."""
-        now, newest = time.time(), list(self._known_salts)[-SALTS_REMEMBERED:]
-        for period in list(self._known_salts):
-            if period not in newest or period_end(period) + SALT_KEPT_AFTER < now:
-                self._known_salts.pop(period, None)
-                self._visit_keys = ((-1, -1), None)
 
     def _send(self, deadline: float | None) -> None:
         run_id = ""
@@ -606,7 +378,7 @@ class Buffer:
             self._reclassify(batch, set(batch.deltas), Reason.UNCERTAIN)
             for view in batch.views:
                 self._accumulator.refuse(view.moment, view.item, Refusal.UNCERTAIN)
-                _say(view.item, Refusal.UNCERTAIN)
+                say(view.item, Refusal.UNCERTAIN)
             for track in batch.tracks:
                 self._accumulator.refuse(track.moment, track.kind, Refusal.UNCERTAIN)
             if batch.events or batch.tracks:
@@ -617,7 +389,7 @@ class Buffer:
             self._guard.failed("Redis refused a field", "; ".join(f"{f!r}: {why}" for f, why in added.rejected[:3]))
         if logger.isEnabledFor(logging.DEBUG):
             for view, refusal in zip(batch.views, added.reasons, strict=False):
-                _say(view.item, refusal)
+                say(view.item, refusal)
         self._in_flight = None
         self.sent += batch.requests
 
@@ -650,8 +422,3 @@ class Buffer:
         deltas, visitors = self._accumulator.take(max(room - cost_of(tracks), 0))
         identity = secrets.token_hex(8)
         return Batch(self._client, self._sequence, identity, deltas, visitors, views + judged, (), stays, tracks)
-
-
-def _say(item: str, refusal: str) -> None:
-    """One line about one view, for who wants to see why a number stands still; it names nobody."""
-    logger.debug("view of %s: %s", item, f"refused, {refusal}" if refusal else "counted")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pathhits.capture.buffer import Buffer, Told
+from pathhits.capture.buffer import Buffer
+from pathhits.capture.folding import Told
 from pathhits.capture.guard import Guard
 from pathhits.capture.viewing import Viewing
 from pathhits.core.bots import is_bot

@@ -8,9 +8,10 @@ from typing import Protocol
 import redis
 
 from pathhits.capture.asking import Asking
-from pathhits.capture.buffer import Buffer, Seen
+from pathhits.capture.buffer import Buffer
 from pathhits.capture.deadline import Deadline, Overdue
 from pathhits.capture.exchange import current
+from pathhits.capture.folding import Seen
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.recorder import Entry, EntryReader

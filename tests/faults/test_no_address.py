@@ -220,7 +220,7 @@ def test_failures_of_redis_and_of_our_own_name_no_address_in_the_log(
     hits.flush(0.01)
     now = time.time()
     for period in visit_periods(now, now, "day")[0]:
-        monkeypatch.setitem(hits.buffer._known_salts, period, b"0123456789abcdef")
+        monkeypatch.setitem(hits.buffer._folder.salts.known, period, b"0123456789abcdef")
     hits.flush(0.01)
     assert hits.guard.failures["internal"] > 0
     assert hits.guard.failures["Redis is away, hits wait in the process"] > 0

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from pathhits import PathHits, Rules
-from pathhits.capture.buffer import Seen
+from pathhits.capture.folding import Seen
 from pathhits.capture.recorder import Entry
 from pathhits.hits import Batch
 from pathhits.storage.redis.pending import Added

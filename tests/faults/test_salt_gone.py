@@ -67,8 +67,8 @@ def test_a_process_keeps_no_salt_for_longer_than_redis_does(redis_url: str) -> N
     request(hits.wsgi(shop), "/page", AGENT, KNOWN[0])
     assert hits.flush(30.0)
     today = salt_period(time.time(), "day")
-    assert today in hits.buffer._known_salts
-    hits.buffer._known_salts[f"d{int(today[1:]) - 3}"] = b"long over"
+    assert today in hits.buffer._folder.salts.known
+    hits.buffer._folder.salts.known[f"d{int(today[1:]) - 3}"] = b"long over"
     assert hits.flush(30.0)
-    assert hits.buffer._known_salts.keys() <= {today, f"d{int(today[1:]) - 1}", f"d{int(today[1:]) - 2}"}
+    assert hits.buffer._folder.salts.known.keys() <= {today, f"d{int(today[1:]) - 1}", f"d{int(today[1:]) - 2}"}
     hits.close()

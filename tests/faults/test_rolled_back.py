@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -34,13 +35,14 @@ class App:
 
     with_views = True
 
-    def __init__(self, redis_url: str, database_url: str) -> None:
+    def __init__(self, redis_url: str, database_url: str, **settings: Any) -> None:
         self.hits = PathHits(
             redis_url=redis_url,
             database_url=database_url,
             flush_interval=3600,
             request_deadline=60.0,
             redis_timeout=2.0,
+            **settings,
         )
         self.hits.migrate()
         self.made = 0
@@ -94,12 +96,12 @@ class App:
 
 
 @pytest.fixture
-def start_app(database_url: str) -> Iterator[Callable[[str], App]]:
+def start_app(database_url: str) -> Iterator[Callable[..., App]]:
     """Starts an app that counts in the Redis of that URL."""
     with ExitStack() as stack:
 
-        def start(redis_url: str) -> App:
-            app = App(redis_url, database_url)
+        def start(redis_url: str, **settings: Any) -> App:
+            app = App(redis_url, database_url, **settings)
             stack.callback(app.hits.close, 0.1)
             return app
 
@@ -107,7 +109,7 @@ def start_app(database_url: str) -> Iterator[Callable[[str], App]]:
 
 
 def test_a_generation_that_sql_has_is_not_taken_again_after_a_rollback(
-    own_server: Start, start_app: Callable[[str], App]
+    own_server: Start, start_app: Callable[..., App]
 ) -> None:
     server = own_server(RedisServer)
     app = start_app(server.url)
@@ -120,7 +122,7 @@ def test_a_generation_that_sql_has_is_not_taken_again_after_a_rollback(
 
 
 def test_hits_after_a_rollback_count_although_their_generation_was_open_in_the_snapshot(
-    own_server: Start, start_app: Callable[[str], App]
+    own_server: Start, start_app: Callable[..., App]
 ) -> None:
     server = own_server(RedisServer)
     app = start_app(server.url)
@@ -133,7 +135,7 @@ def test_hits_after_a_rollback_count_although_their_generation_was_open_in_the_s
 
 
 def test_hits_that_only_redis_had_are_lost_with_it_and_no_others(
-    own_server: Start, start_app: Callable[[str], App]
+    own_server: Start, start_app: Callable[..., App]
 ) -> None:
     server = own_server(RedisServer)
     app = start_app(server.url)
@@ -149,7 +151,7 @@ def test_hits_that_only_redis_had_are_lost_with_it_and_no_others(
 
 
 def test_a_redis_that_comes_back_empty_takes_its_pending_hits_along_and_counts_on(
-    own_server: Start, start_app: Callable[[str], App]
+    own_server: Start, start_app: Callable[..., App]
 ) -> None:
     server = own_server(RedisServer)
     app = start_app(server.url)
@@ -196,7 +198,7 @@ def roll_back_at_random(app: App, server: RedisServer, seed: int, rounds: int) -
 
 @pytest.mark.slow
 def test_random_snapshots_and_rollbacks_agree_with_a_model_of_sets(
-    own_server: Start, start_app: Callable[[str], App]
+    own_server: Start, start_app: Callable[..., App]
 ) -> None:
     """Slow: a server is restarted fifty times."""
     server = own_server(RedisServer)
@@ -207,14 +209,14 @@ def test_random_snapshots_and_rollbacks_agree_with_a_model_of_sets(
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(5))
 def test_many_random_snapshots_and_rollbacks_agree_with_a_model_of_sets(
-    own_server: Start, start_app: Callable[[str], App], seed: int
+    own_server: Start, start_app: Callable[..., App], seed: int
 ) -> None:
     server = own_server(RedisServer)
     roll_back_at_random(start_app(server.url), server, seed, rounds=150)
 
 
 def test_a_stale_replica_that_is_promoted_counts_on_without_what_sql_has(
-    own_server: Start, start_app: Callable[[str], App]
+    own_server: Start, start_app: Callable[..., App]
 ) -> None:
     master = own_server(RedisServer)
     replica = own_server(lambda: RedisServer(replica_of=master))
@@ -243,7 +245,7 @@ def _offset(server: RedisServer) -> int:
 
 @pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
 def test_a_batch_of_unknown_outcome_is_the_drop_uncertain_when_another_server_answers(
-    own_server: Start, start_app: Callable[[str], App], applied: bool
+    own_server: Start, start_app: Callable[..., App], applied: bool
 ) -> None:
     server = own_server(RedisServer)
     with FaultProxy.to(server.url) as proxy, said("cut", proxy.counts):
@@ -262,7 +264,7 @@ def test_a_batch_of_unknown_outcome_is_the_drop_uncertain_when_another_server_an
 
 
 def test_a_batch_that_sql_took_before_the_rollback_is_not_counted_again_by_its_resend(
-    own_server: Start, start_app: Callable[[str], App]
+    own_server: Start, start_app: Callable[..., App]
 ) -> None:
     server = own_server(RedisServer)
     with FaultProxy.to(server.url) as proxy, said("cut", proxy.counts):
@@ -281,7 +283,7 @@ def test_a_batch_that_sql_took_before_the_rollback_is_not_counted_again_by_its_r
 
 
 def test_a_batch_whose_reply_was_lost_counts_once_while_the_server_stays(
-    redis_url: str, start_app: Callable[[str], App]
+    redis_url: str, start_app: Callable[..., App]
 ) -> None:
     with FaultProxy.to(redis_url) as proxy, said("cut", proxy.counts):
         app = start_app(proxy.url_for(redis_url))
@@ -295,11 +297,11 @@ def test_a_batch_whose_reply_was_lost_counts_once_while_the_server_stays(
 
 @pytest.mark.parametrize("calls", [1, 2, 3])
 def test_a_rollback_between_two_batches_of_one_flush_keeps_requests_equal_to_hits_and_drops(
-    own_server: Start, start_app: Callable[[str], App], monkeypatch: pytest.MonkeyPatch, calls: int
+    own_server: Start, start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     """One flush of 900 labels is four script calls; the snapshot is from after some of them."""
     server = own_server(RedisServer)
-    app = start_app(server.url)
+    app = start_app(server.url, dimensions=())
     app.with_views = False
     snapshots: list[Path] = []
     add = app.hits.pending.add

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathhits.app import PathHits
+    from pathhits.core.popularity import ItemPopularity, PopularitySink
     from pathhits.core.rules import Rules, Verdict
     from pathhits.errors import EventError, NotMigrated, PathHitsError, SettingsError, StoreUnavailable
     from pathhits.events import Event
@@ -16,9 +17,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Event",
     "EventError",
+    "ItemPopularity",
     "NotMigrated",
     "PathHits",
     "PathHitsError",
+    "PopularitySink",
     "Rules",
     "Settings",
     "SettingsError",
@@ -30,6 +33,8 @@ __all__ = [
 _HOMES = {
     "PathHits": "pathhits.app",
     "Event": "pathhits.events",
+    "ItemPopularity": "pathhits.core.popularity",
+    "PopularitySink": "pathhits.core.popularity",
     "EventError": "pathhits.errors",
     "NotMigrated": "pathhits.errors",
     "PathHitsError": "pathhits.errors",

@@ -177,6 +177,8 @@ class Settings:
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
     snapshot_every: float = setting(1800.0, "s", "How often the clock has what a dashboard shows computed.")
     retention_snapshots: int = setting(7, "days", "How long snapshots of the dashboard are kept; 0 keeps all.")
+    popularity_every: float = setting(3600.0, "s", "How often popularity is sent to the sinks.")
+    popularity_half_life: float = setting(7.0, "days", "After how long a view counts half in popularity.")
     prune_every: float = setting(86_400.0, "s", "How often the clock has old events deleted; a day: at midnight UTC.")
 
     search_log: SearchLog = setting("all", "", "Searches that are logged and counted: all, or with_results.")
@@ -567,6 +569,8 @@ _POSITIVE = (
     "sync_every",
     "items_every",
     "prune_every",
+    "popularity_every",
+    "popularity_half_life",
     "snapshot_every",
     "deliver_every",
     "recommend_every",

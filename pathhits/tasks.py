@@ -9,12 +9,15 @@ from typing import Any
 # What a sync needs is loaded once by the worker, not by each of its jobs (0.4 s every time).
 import pathhits.jobs.deliver
 import pathhits.jobs.items
+import pathhits.jobs.popularity
 import pathhits.jobs.prune
 import pathhits.jobs.recommend
 import pathhits.jobs.snapshot
 import pathhits.jobs.spikes
 import pathhits.jobs.sync
 import pathhits.notify.queueing
+import pathhits.storage.sql.changes
+import pathhits.storage.sql.columnsink
 import pathhits.storage.sql.deliveries
 import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger
@@ -24,7 +27,7 @@ import pathhits.storage.sql.retention
 import pathhits.storage.sql.snapshots  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["deliver", "items", "notify", "prune", "recommend", "snapshot", "spikes", "sync"]
+__all__ = ["deliver", "items", "notify", "popularity", "prune", "recommend", "snapshot", "spikes", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -76,3 +79,9 @@ def recommend() -> dict[str, Any]:
     """Make recommendations of new views; returns the fields of the `RecommendReport`."""
     with closing(load()) as hits:
         return dataclasses.asdict(hits.recommend())
+
+
+def popularity() -> dict[str, Any]:
+    """Send the popularity of items to the sinks; returns the fields of the `PopularityReport`, fails when one did."""
+    with closing(load()) as hits:
+        return dataclasses.asdict(hits.refresh_popularity().checked())

@@ -9,6 +9,7 @@ from typing import Any
 from pathhits.app.caching import Caching
 from pathhits.app.explaining import Explaining
 from pathhits.app.forgetting import Forgetting
+from pathhits.app.popularity import Popular
 from pathhits.app.reading import Reading
 from pathhits.app.recommending import Recommending
 from pathhits.app.searching import Searching
@@ -18,7 +19,9 @@ from pathhits.app.watching import Watching
 from pathhits.errors import SettingsError
 
 
-class PathHits(Caching, Explaining, Forgetting, Reading, Recommending, Searching, Showing, Snapshotting, Watching):
+class PathHits(
+    Caching, Explaining, Forgetting, Popular, Reading, Recommending, Searching, Showing, Snapshotting, Watching
+):
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 
     ``PathHits()`` takes its settings from the environment, keywords win over it, ``settings`` replaces both.

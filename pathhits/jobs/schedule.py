@@ -82,6 +82,12 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         description="makes recommendations of new views",
     ),
     ScheduledJob(
+        id="popularity",
+        task="pathhits.tasks.popularity",
+        period=lambda settings: settings.popularity_every,
+        description="sends the popularity of the items that changed to columns and search engines",
+    ),
+    ScheduledJob(
         id="prune",
         task="pathhits.tasks.prune",
         period=lambda settings: settings.prune_every,

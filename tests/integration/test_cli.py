@@ -57,6 +57,7 @@ WITH_JSON = (
     "listeners",
     "schedule",
     "snapshot",
+    "popularity",
     "forget",
     "searches",
     "explain",

@@ -27,6 +27,7 @@ from pathhits.core.statuses import REASONS
 from pathhits.hits import Sketch
 from pathhits.jobs.doctor import Finding
 from pathhits.jobs.items import ItemsReport
+from pathhits.jobs.popularity import PopularityReport, SinkReport
 from pathhits.jobs.prune import PruneReport
 from pathhits.jobs.recommend import RecommendReport
 from pathhits.jobs.recount import RecountReport
@@ -181,6 +182,11 @@ CHECKS = {
             assert (stats.views, stats.recent_views, stats.days[-1].views, stats.partial) == (1, 1, 1, False)
             assert hits.hot_items("product") == []
     """,
+    "popularity": """
+        assert [outlet.sink.name for outlet in hits._outlets.values()] == ["products.popularity"]
+        assert hits._popularity_rule_of("product").weights["likes"] == 5
+    """,
+    "popularity_sink": 'Ranking().send([ItemPopularity("product", "pan", 2.0, {"views": 1})])',
     "cache": """
         assert (all_featured(), featured("summer")) == (["iron-pan", "stoneware-jug"], ["iron-pan"])
         assert [pattern for pattern in hits.listeners.patterns().values()] == [
@@ -361,6 +367,7 @@ def test_the_json_of_the_commands_is_documented() -> None:
     nobody: Any = None
     snapshot = Snapshot(datetime.now(UTC), 0.0, dict.fromkeys(parts_of(nobody, nobody)), "live").as_dict()
     assert documented["snapshot"] == {*snapshot, "days", "redis", "sql", "live"}
+    assert documented["popularity"] == {*PopularityReport().as_dict(), *SinkReport("").__slots__}
     assert documented["prune"] == set(PruneReport().as_dict())
     assert documented["also-viewed"] == set(Recommended.__slots__)
     assert documented["recommend"] == set(RecommendReport().as_dict())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from sqlalchemy import Column, Connection, Engine, Table, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,21 +27,35 @@ FIGURES: dict[str, Callable[[ItemState], int | bool]] = {
 }
 
 
+class Counted(Protocol):
+    """An item with figures: its row in `items`, and ``type:id``."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def item(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Mirror:
-    """Columns of one table that follow the items of one type; ``engine`` is None where the table is beside ours."""
+    """Columns of one table that follow the items of one type; ``engine`` is None where the table is beside ours.
+
+    ``figures`` gives what each column holds.
+    """
 
     item_type: str
     id: Column[Any]
     columns: Mapping[str, Column[Any]]
     engine: Engine | None = None
+    figures: Mapping[str, Callable[[Any], Any]] = field(default_factory=lambda: FIGURES)
 
     @property
     def table(self) -> Table:
         """The host's table."""
         return self.id.table
 
-    def write(self, connection: Connection, states: Iterable[ItemState]) -> set[int]:
+    def write(self, connection: Connection, states: Iterable[Counted]) -> set[int]:
         """Write the figures of these items where they are others; ids of those whose rows the app holds just now.
 
         We hold rows that a sync may want, and so wait for nobody.
@@ -53,7 +67,7 @@ class Mirror:
         for identity, *now in connection.execute(select(self.id, *self.columns.values()).where(self.id.in_(wanted))):
             # A database that ignores case finds more than was asked for.
             state = wanted.get(identity)
-            values = None if state is None else [FIGURES[name](state) for name in self.columns]
+            values = None if state is None else [self.figures[name](state) for name in self.columns]
             if values is not None and values != now:
                 rows[identity] = {"b_id": identity, **{f"b_{n}": value for n, value in enumerate(values)}}
         if not rows:
@@ -66,7 +80,7 @@ class Mirror:
             connection.execute(changed.values(values_of), ours)
         return {wanted[identity].id for identity in rows.keys() - {row["b_id"] for row in ours}}
 
-    def _ids(self, state: ItemState) -> list[Any]:
+    def _ids(self, state: Counted) -> list[Any]:
         """The item's id as the host's column has it; none when it cannot be one."""
         text = state.item.partition(":")[2]
         kind = self.id.type.python_type
@@ -79,17 +93,22 @@ class Mirror:
         return [identity] if str(identity) == text else []
 
 
-def make(item_type: str, given: Mapping[str, Any], engine: Engine | None) -> Mirror:
+def make(
+    item_type: str,
+    given: Mapping[str, Any],
+    engine: Engine | None,
+    figures: Mapping[str, Callable[[Any], Any]] = FIGURES,
+) -> Mirror:
     """A mirror of the columns ``given`` by figure, and ``id``; raises `SettingsError` for what is no such column."""
     columns = {name: _column(f"{name}={column!r}", column) for name, column in given.items() if column is not None}
     identity = columns.pop("id", None)
     if identity is None or not columns:
         raise SettingsError(
-            f"mirror({item_type!r}): give id= and at least one of {', '.join(f'{n}=' for n in FIGURES)}"
+            f"mirror({item_type!r}): give id= and at least one of {', '.join(f'{n}=' for n in figures)}"
         )
     if any(column.table is not identity.table for column in columns.values()):
         raise SettingsError(f"mirror({item_type!r}): its columns are of several tables")
-    return Mirror(check_type(item_type), identity, columns, engine)
+    return Mirror(check_type(item_type), identity, columns, engine, figures)
 
 
 def write_all(mirrors: Iterable[Mirror], connection: Connection, states: Sequence[ItemState]) -> None:

@@ -188,6 +188,7 @@ items = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Index("ix_pathhits_items_is_hot", "is_hot", "recent_views"),
     Index("ix_pathhits_items_recent_at", "recent_at"),
+    Index("ix_pathhits_items_updated_at", "updated_at", "id"),
     **_OPTIONS,
 )
 
@@ -400,6 +401,20 @@ positions = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("position", _EventId, nullable=False),
+    **_OPTIONS,
+)
+
+#: How far each popularity sink has got in the order in which items changed: all up to ``changed_at`` (microseconds
+#: since 1970, UTC) and ``item_id`` was sent. ``failures`` are those in a row.
+sinks = Table(
+    "pathhits_sinks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    _counter("changed_at"),
+    _counter("item_id"),
+    _counter("sent"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("error", Text, nullable=False),
     **_OPTIONS,
 )
 

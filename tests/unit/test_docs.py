@@ -394,12 +394,15 @@ def test_every_job_is_documented_with_its_period_and_setting() -> None:
         assert job.period(Settings.from_env({variable: "7200"})) == 7_200, f"{job.id} comes as often as it says"
 
 
-def test_the_preset_of_the_seeds_parses_and_names_every_period() -> None:
+def test_the_preset_of_the_seeds_parses_and_names_periods_of_jobs() -> None:
     [preset] = re.findall(r"^```sh preset=seeds\n(.*?)^```$", read(DOCS / "jobs.md"), re.DOTALL | re.MULTILINE)
-    lines = [line.partition("#")[0].strip() for line in preset.splitlines()]
-    environment = dict(line.split("=") for line in lines)
+    environment = dict(line.partition("#")[0].strip().split("=") for line in preset.splitlines())
     settings = Settings.from_env(environment)
-    assert (settings.sync_every, settings.prune_every, settings.snapshot_every) == (300, 86_400, 1_800)
+    assert (settings.sync_every, settings.snapshot_every, settings.prune_every) == (300, 1_800, 86_400)
+    periods = {job.period(settings) for job in SCHEDULE}
+    assert {float(seconds) for seconds in environment.values()} <= periods
+    of_jobs = {code(row[2])[0] for row in rows(read(DOCS / "jobs.md")) if len(row) == 3 and code(row[2])}
+    assert set(environment) <= of_jobs
 
 
 # --- every mention of a setting or a command, anywhere ---

@@ -56,11 +56,12 @@ def create_app(hits: PathHits | None = None) -> Flask:
     for counted in (counts, brands, deeds, mine, recommending, searching, shelves):
         counted.register(app, hits)
     app.jinja_env.globals["beacon"] = hits.settings.beacon
+    app.jinja_env.globals["dashboard"] = bool(hits.settings.dashboard_password or hits.settings.dashboard_public)
     app.after_request(partial(_seal, BEACON_POLICY if hits.settings.beacon else CONTENT_SECURITY_POLICY))
     hits.register_item("product", route="product_detail", id="slug", rules=Rules.antispam())
     product = models.Product
     hits.mirror("product", product, id=product.slug, views=product.view_count, hot=product.is_hot)
-    hits.init_app(app, identify=accounts.identify)
+    hits.init_app(app, identify=accounts.identify, dashboard="/_pathhits")
     return app
 
 

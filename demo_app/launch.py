@@ -150,6 +150,7 @@ class _Demo:
         )
         print(f"export {shown}\n")
         self._tell_passwords()
+        print(f"The dashboard is at http://{HOST}:{self.port}/_pathhits/, its password is {self._password()}\n")
         print("Visitors come with: .venv/bin/python -m demo_app traffic --check\n", flush=True)
 
     def _tell_passwords(self) -> None:
@@ -158,6 +159,11 @@ class _Demo:
             print(f"Sign in to the shop as (this is shown once):\n\n{self.passwords}")
         else:
             print("New passwords for anna, ben and admin: .venv/bin/python -m demo_app passwords\n")
+
+    def _password(self) -> str:
+        """The password of the dashboard; one that the caller chose is not printed."""
+        name = "PATHHITS_DASHBOARD_PASSWORD"
+        return f"the one in {name}" if name in os.environ else self.env[name]
 
     def _wait(
         self, condition: Callable[[], bool], message: str, timeout: float = START_TIMEOUT_S, but: Child | None = None
@@ -218,6 +224,7 @@ def _environment(folder: Path) -> dict[str, str]:
     # Worker and clock have to know the shop's listeners, items and mirrors.
     env.setdefault("PATHHITS_APP", APP)
     env.setdefault("DEMO_DEBUG", "1")
+    env.setdefault("PATHHITS_DASHBOARD_PASSWORD", secrets.token_urlsafe(9))
     env.setdefault("DEMO_SECRET_KEY", secrets.token_hex(32))
     env.setdefault("BIND", HOST)
     env.setdefault("PORT", str(DEFAULT_PORT))

@@ -30,8 +30,10 @@ SECONDS = "seconds"
 TIMED = "timed"
 #: Counters of an item that tell of visits.
 ITEM_TIMES = (VISITS, SECONDS, TIMED)
-#: Counters that are made of hits; all others are those that events add to, and may be taken from.
-OWN_COUNTERS = frozenset((HITS, REQUESTS, DROPS, VIEWS, REFUSALS, *ITEM_TIMES, BOUNCES))
+#: Recommendations that were shown; the subject is ``type:reason``.
+SHOWN = "shown"
+#: Counters that are ours; all others are those that events add to, and may be taken from.
+OWN_COUNTERS = frozenset((HITS, REQUESTS, DROPS, VIEWS, REFUSALS, *ITEM_TIMES, BOUNCES, SHOWN))
 #: Counters to which a late hit may add less than nothing, in the hour of what it corrects.
 CORRECTED = frozenset((VISITS, BOUNCES, SECONDS))
 #: The label of what came after `Settings.max_labels` distinct labels.

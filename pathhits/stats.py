@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import redis
 
 from pathhits.core import labels
+from pathhits.core.clicks import ClickRate, click_rates
 from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.core.rules import subject, type_of
@@ -262,6 +263,13 @@ class Stats:
             return []
         stored = self._reads.searches(_window(since, until), limit, entity_type, failed=failed)
         return [_search_row(row) for row in stored]
+
+    def click_rates(self, since: datetime | None = None, until: datetime | None = None) -> list[ClickRate]:
+        """Recommendations shown and clicked between two aware datetimes, in whole UTC hours, by type and reason.
+
+        It is what SQL has, so that both are of one moment.
+        """
+        return click_rates(self._reads.recommended(_window(since, until)))
 
     def drops(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
         """Requests that were seen and are no hits, by reason, the most frequent first."""

@@ -27,6 +27,7 @@ from pathhits.capture.tracking import Tracking
 from pathhits.capture.viewing import Viewing
 from pathhits.capture.visits import MemoryVisits
 from pathhits.core import labels
+from pathhits.core.clicks import CLICKED_VERB, clicked_counter
 from pathhits.core.eventtypes import SEARCH
 from pathhits.core.periods import to_hour
 from pathhits.core.remembered import Remembered
@@ -45,6 +46,7 @@ from pathhits.hits import (
     REFUSALS,
     REFUSED,
     REQUESTS,
+    SHOWN,
     SITE,
     VIEWS,
     Batch,
@@ -280,6 +282,18 @@ class _NothingStored(Reads):
         rows = [_stored_search(search, events) for search, events in found.items()]
         rows = [row for row in rows if entity_type in (None, row.entity_type)]
         return sorted(rows, key=lambda row: (-row.searches, row.query, row.entity_type))[:limit]
+
+    def recommended(self, window: Window) -> dict[str, int]:
+        self._sink.settle()
+        sums: Counter[str] = Counter()
+        for delta, n in self._sink.deltas.items():
+            if delta.counter == SHOWN and window.holds(delta.hour):
+                sums[f"{SHOWN}:{delta.subject}"] += n
+        clicks = [event for event in self._sink.events if event.name.endswith(CLICKED_VERB)]
+        sums.update(
+            clicked_counter(one.item_type, one.properties) for one in clicks if window.holds(to_hour(one.moment))
+        )
+        return dict(sums)
 
     def _days(self, label: str, window: Window) -> dict[int, int]:
         held = {sketch.day: len(seen) for sketch, seen in self._sink.seen.items() if sketch.label == label}

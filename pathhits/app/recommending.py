@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis import RedisError
 
 from pathhits.app.running import Running
-from pathhits.core.recommending import Recommended
-from pathhits.core.rules import subject
+from pathhits.core.clicks import CLICKED_VERB, ClickRate
+from pathhits.core.recommending import ALSO_VIEWED, Recommended
+from pathhits.core.rules import Verdict, subject
 from pathhits.errors import StoreUnavailable
 from pathhits.storage.redis.client import explain
 
@@ -33,6 +35,49 @@ class Recommending(Running):
         else:
             self._last_recommended.put(item, found)
         return found[: max(limit, 0)]
+
+    def track_recommendations_shown(
+        self,
+        item_type: str,
+        reason: str = ALSO_VIEWED,
+        count: int = 1,
+        *,
+        ip: str | None = None,
+        user_agent: str | None = None,
+    ) -> Verdict:
+        """Count that a page showed so many recommended items for a reason; truthy unless to a crawler.
+
+        Asks neither Redis nor SQL, and no row is written for each. ``reason`` is a word of yours. Raises `EventError`
+        for a count that is none, `SettingsError` for a type that is none.
+        """
+        return self.tracking.shown(item_type, reason, count, ip, user_agent)
+
+    def track_recommendation_clicked(
+        self,
+        item_type: str,
+        item_id: object,
+        reason: str = ALSO_VIEWED,
+        position: int | None = None,
+        *,
+        properties: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        ip: str | None = None,
+        user_agent: str | None = None,
+        user_id: object | None = None,
+    ) -> Verdict:
+        """Log that a recommended item was clicked: the event ``<type>.recommendation_clicked``, else as `track`.
+
+        ``reason`` is why it was recommended, ``position`` its place in the list; a position that is none is left out.
+        """
+        said = {**(properties or {}), "reason": reason, "position": position}
+        name = f"{item_type}{CLICKED_VERB}"
+        return self.tracking.track(name, item_id, said, 1, key, ip, user_agent, user_id)
+
+    def click_rates(
+        self, since: datetime | None = None, until: datetime | None = None, *, item_type: str | None = None
+    ) -> list[ClickRate]:
+        """How often recommendations were shown and clicked, by type and reason; see `Stats.click_rates`."""
+        return [one for one in self.stats.click_rates(since, until) if item_type in (None, one.item_type)]
 
     def recommend(self, now: datetime | None = None) -> RecommendReport:
         """Make the lists of `also_viewed` anew that views since the last run may have changed, as of ``now``.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pathhits.capture.shares import Shares
 from pathhits.core.dimensions import Trait
 from pathhits.core.rules import Refusal, subject, type_of
-from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SITE, Delta, Sketch, Stay, Step, Track, View
+from pathhits.hits import DROPS, HITS, OTHER, REFUSALS, REQUESTS, SHOWN, SITE, Delta, Sketch, Stay, Step, Track, View
 
 #: Deltas that one view, and the stay of one visitor, cost Redis about as much as.
 VIEW_COST = 3
@@ -212,6 +212,10 @@ class Accumulator:
     def take_views(self, size: int) -> tuple[View, ...]:
         """Remove and return at most ``size`` views to be judged, the longest waiting first."""
         return tuple(self._views.popleft() for _ in range(min(size, len(self._views))))
+
+    def show(self, moment: float, subject: str, amount: int) -> None:
+        """Count recommendations that were shown, by ``type:reason``."""
+        self._add(Delta(int(moment // 3_600), SHOWN, subject), amount)
 
     def track(self, track: Track) -> None:
         """Take an event that the app told of; how many wait is its owner's to bound."""

@@ -21,7 +21,7 @@ from pathhits.core.visitors import (
     once_id,
 )
 from pathhits.events import USER_AGENT_BYTES, USER_LENGTH, Logged, kept, milliseconds, new_id, viewed
-from pathhits.hits import Step, Track, View
+from pathhits.hits import SHOWN, Step, Track, View
 from pathhits.settings import Settings
 
 logger = logging.getLogger("pathhits")
@@ -44,7 +44,8 @@ class Seen(NamedTuple):
 class Told(NamedTuple):
     """An event that an app told of: whose it was, its item ("" for none), and what it adds to that item's counters.
 
-    ``properties`` are JSON or ""; with a ``key`` it happens once a day.
+    ``properties`` are JSON or ""; with a ``key`` it happens once a day. Recommendations that were shown are no event:
+    their name is `SHOWN`, their item ``type:reason``.
     """
 
     entry: Entry
@@ -130,6 +131,9 @@ class Folder:
     def fold_told(self, told: Told, ask: bool) -> None:
         """Take over an event that the app told of; LookupError when it has to wait for its salts."""
         entry = told.entry
+        if told.name == SHOWN:
+            self.accumulator.show(entry.moment, told.item, sum(n for _, n in told.amounts))
+            return
         if told.refusal:
             self.accumulator.refuse(entry.moment, told.item or told.name.partition(".")[0], told.refusal)
             return

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from pathhits.capture.buffer import Buffer
 from pathhits.capture.folding import Told
 from pathhits.capture.guard import Guard
+from pathhits.capture.shares import Shares
 from pathhits.capture.viewing import Viewing
 from pathhits.core.bots import is_bot
-from pathhits.core.eventtypes import RATED, SEARCH, EventType, EventTypes, properties_text
-from pathhits.core.rules import Refusal, Verdict, subject
+from pathhits.core.clicks import CLICKED_VERB, MAX_REASONS, click_properties, reason_of
+from pathhits.core.eventtypes import MOST, RATED, SEARCH, EventType, EventTypes, properties_text
+from pathhits.core.rules import Refusal, Verdict, check_type, subject
 from pathhits.core.searches import search_properties
 from pathhits.errors import EventError
+from pathhits.hits import OTHER, SHOWN
 from pathhits.settings import Settings
 
 
@@ -25,6 +29,7 @@ class Tracking:
         self._buffer = buffer
         self._viewing = viewing
         self._guard = guard
+        self._reasons = Shares(MAX_REASONS)
         self._drop_bots = settings.bots == "drop"
         self._with_results = settings.search_log == "with_results"
 
@@ -45,6 +50,8 @@ class Tracking:
         valued = name.endswith(f".{RATED}") or value != 1
         if name == SEARCH and isinstance(properties, Mapping):
             properties = search_properties(properties)
+        if name.endswith(CLICKED_VERB) and isinstance(properties, Mapping):
+            properties = self._admitted(kind.item_type, click_properties(properties))
         text = properties_text(name, properties, value, valued=valued)
         told_key = None if key is None else str(key)
         try:
@@ -61,6 +68,32 @@ class Tracking:
         except Exception as error:
             self._guard.failed("internal", error)
             return Verdict(Refusal.UNAVAILABLE)
+
+    def shown(self, item_type: str, reason: str, count: object, ip: str | None, user_agent: str | None) -> Verdict:
+        """Count recommendations that a visitor was shown; none to a crawler."""
+        if type(count) is not int or not 0 <= count <= MOST:
+            raise EventError(f"track_recommendations_shown(count={count!r}): give a whole number from 0 on")
+        check_type(item_type)
+        try:
+            entry = self._viewing.person(ip, user_agent)
+            if self._drop_bots and entry.user_agent is not None and is_bot(entry.user_agent):
+                return Verdict(Refusal.BOT)
+            counted = self._admitted(item_type, {"reason": reason_of(reason)})["reason"]
+            if count:
+                amounts = ((SHOWN, count),)
+                self._buffer.tell(Told(entry, SHOWN, f"{item_type}:{counted}", amounts, "", None, None))
+            return Verdict()
+        except Exception as error:
+            self._guard.failed("internal", error)
+            return Verdict(Refusal.UNAVAILABLE)
+
+    def _admitted(self, item_type: str, properties: dict[str, Any]) -> dict[str, Any]:
+        """The properties, whose reason is `OTHER` once the day has had its share of reasons."""
+        reason = properties.get("reason")
+        day = int(time.time() // 86_400)
+        if reason is None or self._reasons.admit(day, f"{item_type}:{reason}"):
+            return properties
+        return properties | {"reason": OTHER}
 
     def _unwanted(self, name: str, properties: Mapping[str, Any] | None) -> str:
         """Why an event is not logged although it can be."""

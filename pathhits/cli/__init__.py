@@ -15,6 +15,7 @@ import click
 from pathhits import __version__
 from pathhits.app import PathHits
 from pathhits.cli import (
+    clicks,
     counts,
     dashboard,
     db,
@@ -61,6 +62,7 @@ COMMANDS = (
     searches.searches_command,
     recommendations.also_viewed_command,
     recommendations.recommend_command,
+    clicks.clicks_command,
     upkeep.doctor_command,
     upkeep.verify_command,
     explain.explain_command,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 import redis
 
 from pathhits.core import dimensions, labels
+from pathhits.core.clicks import reason_of
 from pathhits.core.eventtypes import COUNTER_LENGTH
 from pathhits.core.rules import type_of
 from pathhits.errors import PathHitsError, StoreUnavailable
@@ -27,6 +28,7 @@ from pathhits.hits import (
     OWN_COUNTERS,
     REFUSALS,
     REQUESTS,
+    SHOWN,
     SITE,
     VIEWS,
     Delta,
@@ -231,6 +233,8 @@ def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: 
         _check_item(subject)
         contents.counters.setdefault(subject, {})[counter, hour] = amount
         return
+    elif counter == SHOWN and _is_reason(subject):
+        name = f"{SHOWN}:{subject}"
     elif counter == REFUSALS and subject.replace(":", "_").isidentifier():
         name = f"{REFUSALS}:{subject}"
     elif counter == DROPS and subject.isidentifier():
@@ -241,6 +245,12 @@ def _sort_in(contents: Contents, hour: int, counter: str, subject: str, amount: 
         raise ValueError("not a counter this version knows")
     total = contents.site.get((name, hour), 0) + amount
     contents.site[name, hour] = total if total < COUNTER_MAX else COUNTER_MAX
+
+
+def _is_reason(subject: str) -> bool:
+    """Whether it is ``type:reason``, as recommendations that were shown count."""
+    item_type, _, reason = subject.partition(":")
+    return item_type.isidentifier() and reason_of(reason) == reason
 
 
 def _is_signed(counter: str) -> bool:

@@ -18,6 +18,7 @@ import click
 import pytest
 
 from pathhits.cli import group
+from pathhits.core.clicks import ClickRate
 from pathhits.core.dashboard import Snapshot
 from pathhits.core.itemstats import HotRow, ItemDay, ItemStats
 from pathhits.core.recommending import Recommended
@@ -198,6 +199,13 @@ CHECKS = {
     """,
     "reading_snapshot": 'assert (snapshot.source, snapshot.parts["totals"]["hits"]) == ("live", 0)',
     "reading_events": 'assert hits.event_types["product.shared"].counter == "shares"',
+    "reading_clicks": """
+        from pathhits.testing import counting
+        with counting(hits):
+            hits.track_recommendations_shown("product", "also_viewed", count=4)
+            hits.track_recommendation_clicked("product", 43)
+            assert [row.rate for row in hits.click_rates()] == [0.25]
+    """,
     "reading_recommendations": """
         from pathhits.testing import counting
         with counting(hits):
@@ -369,6 +377,7 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["snapshot"] == {*snapshot, "days", "redis", "sql", "live"}
     assert documented["popularity"] == {*PopularityReport().as_dict(), *SinkReport("").__slots__}
     assert documented["prune"] == set(PruneReport().as_dict())
+    assert documented["clicks"] == set(ClickRate("", "", 0, 0).as_dict())
     assert documented["also-viewed"] == set(Recommended.__slots__)
     assert documented["recommend"] == set(RecommendReport().as_dict())
     assert documented["searches"] == set(SearchRow.__slots__)

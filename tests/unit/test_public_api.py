@@ -83,6 +83,14 @@ CONTRACT: dict[str, dict[str, object]] = {
     },
     "also_viewed": {"item_type": "required", "item_id": "required", "limit": 10},
     "recommend": {},
+    "track_recommendations_shown": {"item_type": "required", "reason": "also_viewed", "count": 1},
+    "track_recommendation_clicked": {
+        "item_type": "required",
+        "item_id": "required",
+        "reason": "also_viewed",
+        "position": None,
+    },
+    "click_rates": {"since": None, "until": None, "item_type": None},
     "popular_searches": {"since": None, "limit": 10, "until": None, "entity_type": None},
     "failed_searches": {"since": None, "limit": 10, "until": None, "entity_type": None},
     "counter": {"item_type": "required", "item_id": "required", "name": "required"},
@@ -220,7 +228,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     commands = {
         "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
-        "schedule", "forget", "explain", "searches", "snapshot", "also-viewed", "recommend",
+        "schedule", "forget", "explain", "searches", "snapshot", "also-viewed", "recommend", "clicks",
     }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}

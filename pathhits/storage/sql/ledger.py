@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from pathhits.core import dimensions, labels
 from pathhits.core.backoff import back_off
+from pathhits.core.clicks import clicked_counter
 from pathhits.core.rules import type_of
 from pathhits.core.statuses import Reason
 from pathhits.errors import NotMigrated, StoreUnavailable
@@ -34,7 +35,7 @@ from pathhits.storage.sql.dialects import (
 )
 from pathhits.storage.sql.log import Found, log
 from pathhits.storage.sql.migrate import missing_tables, require_head
-from pathhits.storage.sql.searchlog import count_searches
+from pathhits.storage.sql.searchlog import HOUR_MS, count_searches, parsed
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 from pathhits.storage.sql.transactions import FIRST_WAIT, LONGEST_WAIT, PATIENCE, TRIES
 
@@ -263,6 +264,7 @@ class _Writer:
         self._by_item: dict[str, list[Logged]] = {}
         for event in contents.events:
             self._by_item.setdefault(event.item, []).append(event)
+        self._clicks: dict[tuple[str, int], int] = {}
         self._refused: dict[int, int] = {}
         self._refused_paths: set[str] = set()
         self._path_ids: dict[str, int] = {}
@@ -417,6 +419,9 @@ class _Writer:
 
     def _note(self, found: Found) -> None:
         self._events += found.new
+        for event in found.clicks:
+            which = clicked_counter(type_of(event.item), parsed(event.properties)), event.moment // HOUR_MS
+            self._clicks[which] = self._clicks.get(which, 0) + 1
         self._deliveries += found.deliveries
 
     def _write_totals(
@@ -471,8 +476,10 @@ class _Writer:
             yield from _event_letters(event, error)
 
     def _site(self) -> dict[tuple[str, int], int]:
-        """The sums of the site; hits of a path that SQL refused are drops there, so that the sums agree."""
+        """The sums of the site, with clicks; hits that SQL refused are drops there, so that the sums agree."""
         site = dict(self._contents.site)
+        for key, n in self._clicks.items():
+            site[key] = site.get(key, 0) + n
         for key, n in self._refused_views.items():
             site[key] = max(site[key] - n, 0)
         dropped = f"{DROPS}:{Reason.REJECTED}"

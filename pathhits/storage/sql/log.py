@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from pathhits.core.clicks import CLICKED_VERB
 from pathhits.events import VIEWED, Logged
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.deliveries import announce
@@ -39,7 +40,8 @@ class Found:
     """What new events were: their number, and of the views among them, by item, the visitors that are new to it.
 
     ``days`` has visitors new on a UTC day, ``visitors`` those new in a salt period, ``spans`` the first and the last
-    moment (ms). ``deliveries`` are those written for listeners, ``unowned`` the new events that have no item.
+    moment (ms). ``deliveries`` are those written for listeners, ``unowned`` the new events that have no item,
+    ``clicks`` those that are clicks on recommendations.
     """
 
     new: int = 0
@@ -48,6 +50,7 @@ class Found:
     visitors: dict[int, int] = field(default_factory=dict)
     spans: dict[int, tuple[int, int]] = field(default_factory=dict)
     unowned: list[Logged] = field(default_factory=list)
+    clicks: list[Logged] = field(default_factory=list)
 
 
 def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
@@ -58,6 +61,7 @@ def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
     known = present(connection, tables.events.c.id, [event.id for _, event in events])
     new = {event.id: (item, event) for item, event in events if event.id not in known}
     found = Found(len(new), unowned=[event for item, event in new.values() if not item])
+    found.clicks = [event for _, event in new.values() if event.name.endswith(CLICKED_VERB)]
     views = [(item, event) for item, event in new.values() if item and event.name.endswith(VIEWED)]
     for item, event in views:
         first, last = found.spans.get(item, (event.moment, event.moment))

@@ -114,6 +114,14 @@ class Reads:
         stored = self._stored(query.group_by(c.counter), generations, String())
         return Stored({key.partition(":")[2]: n for key, n in stored.amounts.items()}, stored.applied)
 
+    def recommended(self, window: Window) -> dict[str, int]:
+        """Recommendations that were shown and clicked, by counter of the site."""
+        c = tables.site_hours.c
+        query = select(c.counter, func.sum(c.total)).where(
+            or_(c.counter.like("shown:%"), c.counter.like("clicked:%")), window.hours(c.hour)
+        )
+        return {row[0]: int(row[1]) for row in self._rows(query.group_by(c.counter))}
+
     def site_hours(self, counter: str, window: Window, generations: Sequence[str] = ()) -> Stored:
         """One counter of the whole site by hour."""
         c = tables.site_hours.c

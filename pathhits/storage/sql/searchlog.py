@@ -81,13 +81,14 @@ def count_searches(connection: Connection, events: Iterable[Logged], most: int) 
 
 def _said(events: Iterable[Logged]) -> Iterator[_Said]:
     for event in events:
-        found = search_of(_parsed(event.properties)) if event.name == SEARCH else None
+        found = search_of(parsed(event.properties)) if event.name == SEARCH else None
         if found is not None:
             search, results = found
             yield _Said(search, search.key, results, event.visitor, event.moment)
 
 
-def _parsed(properties: str) -> object:
+def parsed(properties: str) -> object:
+    """The properties of an event as they were logged; None for what is no JSON."""
     try:
         return json.loads(properties) if properties else None
     except (ValueError, RecursionError):

@@ -418,8 +418,8 @@ sinks = Table(
     **_OPTIONS,
 )
 
-#: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>" and
-#: "refusals:<type>:<reason>".
+#: Sums over the whole site by UTC hour: "hits", "requests", "drops:<reason>", "views:<type>",
+#: "refusals:<type>:<reason>", "shown:<type>:<reason>" and "clicked:<type>:<reason>".
 site_hours = Table(
     "pathhits_site_hours",
     metadata,

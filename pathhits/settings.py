@@ -174,6 +174,9 @@ class Settings:
         3600.0, "s", "How long a process remembers the hot items while none of them changes; 0: not."
     )
     retention_events: int = setting(90, "days", "How long events are kept, whole UTC days; 0 keeps them for ever.")
+    retention_values: int = setting(
+        400, "days", "How long the values of single labels are kept, whole UTC days; 0 keeps them for ever."
+    )
     items_every: float = setting(60.0, "s", "How often the clock has the recent views of items counted.")
     snapshot_every: float = setting(1800.0, "s", "How often the clock has what a dashboard shows computed.")
     retention_snapshots: int = setting(7, "days", "How long snapshots of the dashboard are kept; 0 keeps all.")
@@ -555,6 +558,7 @@ _NOT_NEGATIVE = (
     "cache_visitors",
     "cache_hot_items",
     "retention_snapshots",
+    "retention_values",
     "notify_failures",
     "notify_most",
     "spike_minimum",

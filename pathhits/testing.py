@@ -82,6 +82,8 @@ V = TypeVar("V")
 MEMORY = "memory"
 #: Seconds the last fold may take before something is taken to be broken.
 PATIENCE = 10.0
+#: More values than a test has.
+MANY = 100_000
 
 
 class Clock:
@@ -395,6 +397,11 @@ class Counted:
     def counter(self, item_type: str, item_id: object, name: str) -> int:
         """What events (`PathHits.track`) added to a counter of an item: ``counted.counter("movie", 7, "likes")``."""
         return self._settled().sums(name)[subject(item_type, item_id)]
+
+    def values(self, dimension: str, label: str | None = None) -> dict[str, int]:
+        """Hits by value of a dimension, of ``label`` or of all: ``counted.values("browser")`` is ``{"Firefox": 2}``."""
+        rows = self.pathhits.value_reads.top_values(dimension, limit=MANY, label=label)
+        return {row.value: row.hits for row in rows}
 
     def events(self, name: str | None = None) -> list[Event]:
         """The events of this name, or all, views among them, in the order in which they were counted."""

@@ -12,6 +12,7 @@ from redis import RedisError
 
 from pathhits.app.declaring import Declaring
 from pathhits.core.listeners import switched_on
+from pathhits.core.retention import DAY_MS, first_kept_day
 from pathhits.errors import StoreUnavailable
 from pathhits.storage.redis.client import explain
 
@@ -78,7 +79,9 @@ class Running(Declaring):
         from pathhits.storage.sql.recount import Recount
 
         now = time.time_ns() // 1_000_000
-        return verify(self.reads, Recount(self.engine).first_day(now, self.settings.retention_events))
+        values_since = self.reads.values_since(first_kept_day(now, self.settings.retention_values))
+        logged_since = Recount(self.engine).first_day(now, self.settings.retention_events)
+        return verify(self.reads, logged_since, values_since, now // DAY_MS)
 
     def recount(self) -> RecountReport:
         """Rebuild from the log what it can say of items: visitors, by day and in all, and when they were seen.
@@ -93,7 +96,8 @@ class Running(Declaring):
     def prune(self, now: datetime | None = None) -> PruneReport:
         """Delete the events that are older than `Settings.retention_events`, and what the ledger no longer needs.
 
-        All counts stay. Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
+        Values of single labels go after `Settings.retention_values` days. All counts stay. Raises `StoreUnavailable` or
+        `NotMigrated`; what was done until then stays.
         """
         from pathhits.jobs.prune import prune
         from pathhits.storage.sql.retention import Retention
@@ -101,7 +105,12 @@ class Running(Declaring):
         moment = None if now is None else round(now.timestamp() * 1000)
         try:
             return prune(
-                Retention(self.engine), self.deliveries, self.pending.live, self.settings.retention_events, moment
+                Retention(self.engine),
+                self.deliveries,
+                self.pending.live,
+                self.settings.retention_events,
+                moment,
+                self.settings.retention_values,
             )
         except RedisError as error:
             raise StoreUnavailable(explain(error, self.settings.redis_url)) from error

@@ -11,17 +11,18 @@ import click
 from redis import RedisError
 
 from pathhits.app import PathHits
-from pathhits.cli.options import Moment, json_option, with_hits
+from pathhits.cli.options import Moment, Value, json_option, with_hits
 from pathhits.cli.output import print_json, print_table, told
 from pathhits.core.hotness import RECENT_DAYS
 from pathhits.core.rules import check_type
 from pathhits.errors import StoreUnavailable
-from pathhits.settings import redact
+from pathhits.settings import DIMENSIONS, redact
 from pathhits.storage.redis.client import explain
 
 if TYPE_CHECKING:
     from pathhits.core.itemstats import HotRow, ItemStats
     from pathhits.stats import ItemRow, PathRow
+    from pathhits.valuestats import ValueRow, Where
 
 
 #: Syncs shown by ``pathhits stats``.
@@ -149,6 +150,9 @@ def _limit(number: int | str) -> int | str:
 @click.command("top")
 @click.option("--items", "item_type", metavar="TYPE", help="Items of this type by views, instead of paths by hits.")
 @click.option("--hot", is_flag=True, help="With --items: only those that are hot, by their recent views.")
+@click.option("--by", type=click.Choice(DIMENSIONS), help="Values of this dimension by hits, instead of paths.")
+@click.option("--label", metavar="LABEL", help="With --by: of the hits of this label only.")
+@click.option("--where", type=Value(), help="Only hits that have this value (browser=Firefox), of all paths.")
 @click.option("--since", type=Moment(), help="From this moment on (24h, 7d, 2026-11-20), in whole UTC hours.")
 @click.option("--until", type=Moment(), help="Up to this moment.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many.")
@@ -158,13 +162,21 @@ def top_command(
     hits: PathHits,
     item_type: str | None,
     hot: bool,
+    by: str | None,
+    label: str | None,
+    where: Where | None,
     since: datetime | None,
     until: datetime | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """Print the paths with the most hits, or the items of a type with the most views."""
-    rows: Sequence[PathRow | ItemRow | HotRow]
+    """Print the paths with the most hits, the items of a type with the most views, or where hits came from.
+
+    With --by and --where days are whole UTC days.
+    """
+    rows: Sequence[PathRow | ItemRow | HotRow | ValueRow]
+    if sum(given is not None for given in (item_type, by, where)) > 1 or (label is not None and by is None):
+        raise click.UsageError("give one of --items, --by and --where; --label goes with --by")
     empty = "Nothing was counted yet: open a page, then look again."
     if hot:
         if item_type is None or since or until:
@@ -172,6 +184,12 @@ def top_command(
         rows, title = hits.item_reads.hot_items(check_type(item_type), limit), f"Hot items: {item_type}"
         names: tuple[str, ...] = ("item_id", "recent_views", "views", "visitors", "hot_since")
         empty = f"No {item_type} is hot now."
+    elif by is not None:
+        rows, title, names = hits.top_values(by, since, until, limit, label), f"Top {by}", ("value", "hits")
+        title += "" if label is None else f" of {label}"
+    elif where is not None:
+        rows, title = hits.top_paths(since, until, limit, where), f"Top paths where {where[0]} is {where[1]}"
+        names = ("path", "hits")
     elif item_type is None:
         rows, title, names = hits.top_paths(since, until, limit), "Top paths", ("path", "hits", "visitors")
     else:

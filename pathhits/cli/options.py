@@ -13,6 +13,7 @@ import click
 
 from pathhits.app import PathHits, load
 from pathhits.errors import PathHitsError, SettingsError
+from pathhits.settings import DIMENSIONS
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -35,6 +36,20 @@ class Moment(click.ParamType[datetime]):
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no moment: give 24h, 7d, 2026-11-20 or 2026-11-20T14:00+01:00", param, ctx)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class Value(click.ParamType[tuple[str, str]]):
+    """A value of a dimension, ``browser=Firefox``."""
+
+    name = "dimension=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        dimension, _, wanted = value.partition("=")
+        if dimension not in DIMENSIONS or not wanted:
+            self.fail(f"{value!r} is no value: give browser=Firefox; there are {', '.join(DIMENSIONS)}", param, ctx)
+        return dimension, wanted
 
 
 def with_hits(command: Callable[..., int | None]) -> Callable[..., None]:

@@ -78,14 +78,14 @@ def recount_command(hits: PathHits, as_json: bool) -> int:
 @json_option
 @with_hits
 def prune_command(hits: PathHits, as_json: bool) -> None:
-    """Delete the events that are older than RETENTION_EVENTS, and what the ledger no longer needs; counts stay."""
+    """Delete events older than RETENTION_EVENTS, values of labels older than RETENTION_VALUES; counts stay."""
     report = hits.prune()
     if as_json:
         print_json(report.as_dict())
     else:
         click.echo(
-            f"{report.events:,} events, {report.deliveries:,} deliveries and {report.ledger:,} rows of the ledger "
-            f"deleted, {report.seconds:.2f} s"
+            f"{report.events:,} events, {report.values:,} values of labels, {report.deliveries:,} deliveries and "
+            f"{report.ledger:,} rows of the ledger deleted, {report.seconds:.2f} s"
         )
 
 

@@ -12,6 +12,7 @@ import redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from pathhits.capture.places import open_database
 from pathhits.core.listeners import switched_on
 from pathhits.errors import PathHitsError
 from pathhits.jobs.clock import clock_alive, workers_alive
@@ -61,6 +62,7 @@ def examine(
         *_queue(settings, queue),
         *_sql(settings, engine, reads),
         _addresses(settings),
+        *_countries(settings),
     ]
 
 
@@ -231,6 +233,15 @@ def _listeners(settings: Settings, deliveries: Deliveries) -> Iterator[Finding]:
         yield Finding("listeners", "warning", f"{dead} deliveries failed for good: {advice}")
     elif known:
         yield Finding("listeners", "ok", f"{len(known)} known, {sum(one.due for one in known)} deliveries due")
+
+
+def _countries(settings: Settings) -> Iterator[Finding]:
+    if settings.geoip_path and "country" in settings.dimensions:
+        try:
+            with open_database(settings.geoip_path) as reader:
+                yield Finding("countries", "ok", f"{reader.metadata().database_type} in {settings.geoip_path}")
+        except ValueError as error:
+            yield Finding("countries", "warning", f"{error}; no countries are counted")
 
 
 def _addresses(settings: Settings) -> Finding:

@@ -115,6 +115,13 @@ def sync(pending: PendingStore, ledger: Ledger, *, force: bool = False) -> SyncR
 def sort_out(generation: str, fields: Mapping[bytes, bytes], entries: Iterable[bytes] = ()) -> Contents:
     """What a generation's fields and events mean; what makes no sense becomes a letter and loses nothing."""
     contents = Contents(generation)
+    _sort_in_fields(contents, fields)
+    for entry in entries:
+        _sort_in_events(contents, entry)
+    return contents
+
+
+def _sort_in_fields(contents: Contents, fields: Mapping[bytes, bytes]) -> None:
     for field, amount in fields.items():
         try:
             delta = Delta.parse(field)
@@ -124,9 +131,6 @@ def sort_out(generation: str, fields: Mapping[bytes, bytes], entries: Iterable[b
                 _sort_in(contents, *delta, _number(amount, signed=_is_signed(delta.counter)))
         except ValueError as error:
             contents.letters.append(Letter(_shown(field), _shown(amount), str(error)))
-    for entry in entries:
-        _sort_in_events(contents, entry)
-    return contents
 
 
 def _sort_in_trait(contents: Contents, trait: Delta, amount: int) -> None:
@@ -198,11 +202,15 @@ def _in_turn(generations: Iterable[str], pending: PendingStore, reader: ThreadPo
 
 def _read(generation: str, pending: PendingStore) -> _Read:
     try:
-        fields = pending.read(generation) | pending.traits(generation)
-        contents = sort_out(generation, fields, pending.events(generation))
+        contents = sort_out(generation, pending.read(generation), pending.events(generation))
     except NotAGeneration as error:
         letter = Letter(pending.keys.generation(generation), "", str(error))
         return _Read(Contents(generation, letters=[letter]), {}, pending.set_aside)
+    try:
+        _sort_in_fields(contents, pending.traits(generation))
+    except NotAGeneration as error:
+        # The hits are there all the same.
+        contents.letters.append(Letter(pending.keys.generation_traits(generation), "", str(error)))
     return _Read(contents, pending.visitors(_sketches(contents)), pending.settle)
 
 

@@ -1,12 +1,19 @@
-"""Proves that the sums agree: totals = hours = days = site = ledger, requests = hits + drops, items = their log."""
+"""Proves that the sums agree: totals = hours = days = site = ledger, requests = hits + drops, items = their log.
+
+Values of hits add up too, and never to more than the hits.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pathhits.storage.sql.reads import Reads
+
+#: UTC days whose values are compared to the hits of each path.
+VALUE_DAYS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +46,15 @@ class VerifyReport:
         return {"ok": self.ok, "checks": checks, "dead_letters": self.dead_letters}
 
 
-def verify(reads: Reads, first_day: int | None = None) -> VerifyReport:
+def verify(reads: Reads, first_day: int | None = None, values_since: int = 0, today: int | None = None) -> VerifyReport:
     """Compare the sums in SQL, read in one statement; raises `StoreUnavailable` when it cannot.
 
-    ``first_day`` is the first UTC day (since 1970) of which the log has every event, None where it has none.
+    ``first_day`` is the first UTC day (since 1970) of which the log has every event, None where it has none;
+    ``values_since`` the first one of which paths have all their values. Those of the `VALUE_DAYS` up to ``today`` are
+    compared one by one.
     """
-    totals: Mapping[str, int] = reads.totals(first_day)
+    today = int(time.time() // 86_400) if today is None else today
+    totals: Mapping[str, int] = reads.totals(first_day, values_since, max(values_since, today - VALUE_DAYS))
     hits = totals["ledger"]
     checks = (
         Check("path_counters = ledger", totals["path_counters"], hits),
@@ -61,6 +71,9 @@ def verify(reads: Reads, first_day: int | None = None) -> VerifyReport:
         Check("days of counters = counters", totals["counter_days"], totals["counters"]),
         Check("hours of searches = searches", totals["search_hours"], totals["searches"]),
         Check("days of searches = searches", totals["search_days"], totals["searches"]),
+        Check("values by day = values", totals["value_days"], totals["values"]),
+        Check("values of paths = values of the site since then", totals["path_values"], totals["site_values"]),
+        Check("paths and days with more values than hits = none", totals["days_with_more_values"], 0),
         Check("requests = hits + drops", totals["requests"], totals["site_hits"] + totals["drops"]),
     )
     return VerifyReport(checks + (_log_checks(totals) if first_day is not None else ()), totals["dead_letters"])

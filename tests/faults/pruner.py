@@ -15,7 +15,7 @@ from pathhits.storage.sql import retention
 from tests.faults.syncer import around
 
 #: The steps of a run, in their order.
-STEPS = ("events", "ledger", "fold", "commit", "step", "days", "item")
+STEPS = ("events", "ledger", "fold", "values", "commit", "step", "days", "item")
 #: Where a run can die: before and after each step.
 POINTS = tuple(f"{when} {step}" for step in STEPS for when in ("before", "after"))
 
@@ -26,6 +26,7 @@ def instrument(hits: PathHits, reached: Callable[[str], None]) -> None:
     around(retention.Retention, "prune_events", "events", reached)
     around(retention.Retention, "fold_ledger", "ledger", reached)
     around(retention, "upsert", "fold", reached)
+    around(retention.Retention, "prune_values", "values", reached)
     around(recounting, "_step", "step", reached)
     around(recounting, "_correct_days", "days", reached)
     around(recounting, "_correct_item", "item", reached)

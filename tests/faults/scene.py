@@ -202,6 +202,8 @@ def check(hits: PathHits, truths: list[Truth]) -> None:
     found = {label: count.stored for label, count in hits.stats.hit_counts(LABELS).items()}
     wrong = {label: (found[label], n) for label, n in expected.items() if found[label] != n}
     assert not wrong, f"(found, truth): {wrong}"
+    browsers = {label: {row.value: row.hits for row in hits.top_values("browser", label=label)} for label in LABELS}
+    assert browsers == {label: {"Firefox": n} if n else {} for label, n in expected.items()}
     assert hits.drops() == {"bot": sum(truth["bots"] for truth in truths)}
     assert hits.total("requests") == sum(truth["requests"] for truth in truths)
     report = hits.verify()

@@ -29,6 +29,7 @@ from pathhits.jobs.schedule import SCHEDULE
 from pathhits.jobs.worker import build_worker
 from pathhits.storage.sql.tables import dead_letters
 from pathhits.tasks import ALLOWED
+from tests.faults.writer import BROWSER, page, request
 from tests.servers.processes import free_port, wait_until
 from tests.servers.redis import RedisServer
 
@@ -205,6 +206,36 @@ def test_sync_with_a_field_that_cannot_be_stored_is_done_with_errors(run_sqlite:
 # --- top ---
 
 
+def test_top_says_where_hits_came_from(run_sqlite: Run) -> None:
+    migrate()
+    hits = PathHits(route_label="path")
+    app = hits.wsgi(page)
+    for path, referrer in (
+        ("/a", "https://one.example/x"),
+        ("/a", "https://two.example/"),
+        ("/b", "https://one.example/"),
+    ):
+        request(app, path, BROWSER, "203.0.113.1", HTTP_REFERER=referrer)
+    assert hits.close()
+    assert json.loads(run_sqlite("top", "--by", "referrer", "--json").stdout) == [
+        {"value": "one.example", "hits": 2}, {"value": "two.example", "hits": 1},
+    ]  # fmt: skip
+    of_label = run_sqlite("top", "--by", "referrer", "--label", "/b", "--since", "1h").stdout
+    assert of_label.split()[:4] == ["Top", "referrer", "of", "/b"]
+    assert "one.example" in of_label
+    assert "two.example" not in of_label
+    found = json.loads(run_sqlite("top", "--where", "referrer=one.example", "--json").stdout)
+    assert [(row["path"], row["hits"], row["visitors"]) for row in found] == [("/a", 1, None), ("/b", 1, None)]
+    for wrong, says in (
+        (["--by", "colour"], "'colour' is not one of"),
+        (["--where", "colour=blue"], "'colour=blue' is no value: give browser=Firefox"),
+        (["--where", "browser="], "is no value"),
+        (["--label", "/a"], "--label goes with --by"),
+        (["--by", "browser", "--items", "product"], "give one of --items, --by and --where"),
+    ):
+        assert says in run_sqlite("top", *wrong, exit_code=2).stderr
+
+
 def test_top_takes_a_period_and_a_limit(run_sqlite: Run) -> None:
     migrate()
     assert "Nothing was counted yet" in run_sqlite("top").stdout
@@ -310,9 +341,9 @@ def test_recount_and_prune_say_what_they_did(run_sqlite: Run) -> None:
     }  # fmt: skip
     assert "2 items recounted from the log" in run_sqlite("recount").stdout
     assert json.loads(run_sqlite("prune", "--json").stdout) | {"seconds": 0} == {
-        "events": 0, "ledger": 0, "seconds": 0, "deliveries": 0,
+        "events": 0, "ledger": 0, "seconds": 0, "deliveries": 0, "search_visitors": 0, "values": 0,
     }  # fmt: skip
-    assert "0 events, 0 deliveries and 0 rows of the ledger deleted" in run_sqlite("prune").stdout
+    assert "0 events, 0 values of labels, 0 deliveries and 0 rows of the ledger deleted" in run_sqlite("prune").stdout
 
 
 def test_an_item_without_views_has_none_and_a_type_that_cannot_be_is_misuse(run_sqlite: Run) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from pathhits.core import labels
-from pathhits.hits import DROPS, HITS, VIEWS
+from pathhits.hits import DROPS, HITS, LAST_HOUR, VIEWS
 from pathhits.storage.sql import tables, valuereads
 from pathhits.storage.sql.itemreads import HotItem, StoredItem, Wanted, hot_query, item_of, item_query
 from pathhits.storage.sql.logsums import log_sums
@@ -225,10 +225,22 @@ class Reads:
         rows = self._rows(also_viewed_query(item))
         return [(one[0], one[1], one[2]) for one in json.loads(rows[0][0] or "[]")] if rows else []
 
-    def totals(self, first_day: int | None = None) -> dict[str, int]:
+    def values_since(self, first_kept: int) -> int:
+        """The first UTC day (since 1970) of which paths have all their values, when they are kept since a day.
+
+        Where there are older ones of the site, the oldest of the paths may be what is left of a day. Without any, it is
+        a day that never comes.
+        """
+        of_site, of_paths = (func.min(table.c.day) for table in (tables.value_days, tables.path_value_days))
+        parts = (select(oldest).scalar_subquery() for oldest in (of_site, of_paths))
+        site, paths = self._rows(select(*parts))[0]
+        return LAST_HOUR if paths is None else max(first_kept, paths + (site < paths))
+
+    def totals(self, first_day: int | None = None, values_since: int = 0, compared_since: int = 0) -> dict[str, int]:
         """The sums that must agree: of the counters, the hours, the days, the site and the ledger.
 
-        With a ``first_day`` (UTC, since 1970), from which on the log has every event, also what the log says.
+        With a ``first_day`` (UTC, since 1970), from which on the log has every event, also what the log says. Values of
+        paths are summed since ``values_since``, and compared to their hits one by one since ``compared_since``.
         """
         site = tables.site_hours.c
         sums: dict[str, tuple[ColumnElement[int], ColumnElement[bool]]] = {
@@ -243,6 +255,10 @@ class Reads:
             "requests": (site.total, site.counter == "requests"),
             "drops": (site.total, site.counter.like(f"{DROPS}:%")),
             "ledger": (tables.ledger.c.hits, literal(True)),
+            "values": (tables.values.c.hit_count, literal(True)),
+            "value_days": (tables.value_days.c.hits, literal(True)),
+            "site_values": (tables.value_days.c.hits, tables.value_days.c.day >= values_since),
+            "path_values": (tables.path_value_days.c.hits, tables.path_value_days.c.day >= values_since),
         }
         counter = tables.path_counters.c
         parts = {
@@ -253,6 +269,7 @@ class Reads:
         for name, (column, where) in sums.items():
             parts[f"high {name}"] = select(func.sum(column // _HALF)).where(where)
             parts[f"low {name}"] = select(func.sum(column % _HALF)).where(where)
+        parts["days_with_more_values"] = valuereads.days_with_more(compared_since)
         # Not halved: they may be below 0 for a moment, which databases divide differently.
         for name in ("visits", "seconds", "timed_views"):
             parts[f"item_{name}"] = select(func.sum(tables.items.c[name]))

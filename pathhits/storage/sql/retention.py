@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select, tuple_
 
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, upsert
@@ -52,6 +52,21 @@ class Retention:
             return connection.execute(
                 delete(tables.search_visitors).where(v.day < before, v.search_id.in_(ids))
             ).rowcount
+
+        return write(self._engine, work)
+
+    def prune_values(self, before: int, limit: int) -> int:
+        """Delete at most ``limit`` values of paths from before that UTC day (since 1970), the oldest first."""
+
+        def work(connection: Connection) -> int:
+            c = tables.path_value_days.c
+            key = (c.path_id, c.dimension_id, c.day, c.value_id)
+            # Two statements: MariaDB knows no LIMIT inside of IN.
+            rows = connection.execute(select(*key).where(c.day < before).order_by(c.day).limit(limit)).all()
+            if rows:
+                named = tuple_(*key).in_([tuple(row) for row in rows])
+                connection.execute(delete(tables.path_value_days).where(named))
+            return len(rows)
 
         return write(self._engine, work)
 

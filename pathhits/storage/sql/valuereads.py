@@ -73,6 +73,16 @@ def by_day(value: tuple[str, str], days: Days, path: str | None) -> Select[Any]:
     return query.where(pc.value_id == _id_of(value), days.condition(pc.day))
 
 
+def days_with_more(since: int) -> Select[Any]:
+    """How many (path, day, dimension) since a day have more values than the path has hits: there must be none."""
+    pc, pd = tables.path_value_days.c, PATHS.days.c
+    sums = select(pc.path_id, pc.day, func.sum(pc.hits).label("hits")).where(pc.day >= since)
+    each = sums.group_by(pc.path_id, pc.dimension_id, pc.day).subquery()
+    query = select(func.count()).select_from(each)
+    query = query.outerjoin(PATHS.days, and_(pd.path_id == each.c.path_id, pd.day == each.c.day))
+    return query.where(func.coalesce(pd.hits, 0) < each.c.hits)
+
+
 def _hits_by_value(of: Of) -> FromClause:
     """``value_id`` and hits."""
     number = dimensions.number_of(of.dimension)

@@ -7,7 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathhits.capture.accumulator import STAY_COST, VIEW_COST, Accumulator, Whose
+from pathhits.capture.accumulator import STAY_COST, TRAITS_A_DELTA, VIEW_COST, Accumulator, Whose
+from pathhits.core.dimensions import Trait, split
 from pathhits.core.rules import Rules
 from pathhits.hits import DROPS, HITS, OTHER, REQUESTS, SITE, Delta, Sketch, Stay, Step, View
 
@@ -21,6 +22,58 @@ def taken(accumulator: Accumulator, size: int) -> list[tuple[dict[Delta, int], d
     while accumulator:
         found.append(accumulator.take(size))
     return found
+
+
+traits = st.lists(
+    st.sampled_from([Trait("language", "de"), Trait("language", "en"), Trait("agent", "a\x1fb\x1fc")]), max_size=2
+)
+
+
+@given(
+    made=st.lists(st.tuples(st.integers(HOUR, HOUR + 2), st.sampled_from("abc"), traits), max_size=120),
+    size=st.integers(1, 12),
+    most=st.sampled_from([3, 1000]),
+)
+def test_hits_and_their_traits_are_never_parted(made: list[tuple[int, str, list[Trait]]], size: int, most: int) -> None:
+    accumulator = Accumulator(max_labels=100, max_waiting=most)
+    for hour, label, told in made:
+        accumulator.request(hour)
+        accumulator.hit(hour, label, None, told)
+    total: Counter[Delta] = Counter()
+    for deltas, _ in taken(accumulator, size):
+        for delta, n in deltas.items():
+            if delta.is_trait:
+                label, _ = split(delta)
+                assert 0 < n <= 2 * deltas[Delta(delta.hour, HITS, label)], "a trait without its hits"
+        total.update(deltas)
+    told_in_all = sum(len(told) for _, _, told in made)
+    assert sum(n for delta, n in total.items() if delta.is_trait) == told_in_all
+    assert sum(n for delta, n in total.items() if delta.counter == HITS) == len(made)
+    if most > 2 * len(made):
+        expected = Counter(trait.delta(hour, label) for hour, label, told in made for trait in told)
+        assert Counter({delta: n for delta, n in total.items() if delta.is_trait}) == expected
+
+
+def test_many_traits_of_one_label_go_in_several_batches_each_with_hits() -> None:
+    accumulator = Accumulator(max_labels=10, max_waiting=10_000)
+    for n in range(5 * TRAITS_A_DELTA):
+        accumulator.hit(HOUR, "a", None, [Trait("referrer", f"{n}.example")])
+    batches = taken(accumulator, 50)
+    assert len(batches) == 5
+    for deltas, _ in batches:
+        assert deltas[Delta(HOUR, HITS, "a")] == sum(n for delta, n in deltas.items() if delta.is_trait)
+
+
+def test_traits_that_wait_have_an_end_and_what_comes_then_counts_as_others() -> None:
+    accumulator = Accumulator(max_labels=100, max_waiting=20)
+    for n in range(1_000):
+        accumulator.hit(HOUR, f"{n % 5}", None, [Trait("referrer", f"{n}.example")])
+    deltas, _ = accumulator.take(10_000)
+    told = {delta: n for delta, n in deltas.items() if delta.is_trait}
+    assert len(told) <= 25
+    assert sum(told.values()) == 1_000
+    assert sum(n for delta, n in told.items() if split(delta)[1] == (("referrer", OTHER),)) == 980
+    assert accumulator._traits == 0
 
 
 hit = st.tuples(st.integers(HOUR, HOUR + 30), st.sampled_from("abcdefgh"), st.none() | st.integers(0, 5))

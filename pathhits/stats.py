@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import redis
 
@@ -31,6 +31,7 @@ from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 
 T = TypeVar("T")
 Metric = Literal["hits", "requests", "visitors", "views", "visits", "bounces", "seconds"]
+METRICS = frozenset(get_args(Metric))
 #: Labels with pending hits that `Stats.top_paths` looks up in SQL, those with the most of them; beyond so many, one
 #: with few pending and not quite enough stored hits may be missed until the next sync. SQLite takes 32,766 parameters.
 PENDING_LABELS = 20_000
@@ -207,7 +208,7 @@ class Stats:
 
     def series(
         self,
-        metric: Metric,
+        metric: Metric | str,
         since: datetime,
         until: datetime,
         by: By = "hour",
@@ -218,7 +219,8 @@ class Stats:
         """One number a step between two aware datetimes, steps of ``by`` in the zone ``tz``; empty steps are 0.
 
         ``label`` asks for the hits or visitors of one label, ``item`` = (type, id) for the views or visitors of one
-        item; without them it is the whole site. Hits and views fall into the step in which their UTC hour starts,
+        item, or for a counter that events add to (``likes``: below 0 in a step that took back more than it gave);
+        without them it is the whole site. Hits and views fall into the step in which their UTC hour starts,
         visits, bounces and seconds into that of the visit's first hit.
         Visitors are counted by UTC day, so they have no steps shorter than a day, and a UTC day belongs to the step
         that holds its noon.
@@ -231,7 +233,8 @@ class Stats:
             if 0 <= index < len(values):
                 values[index] += n
         # A correction may be in SQL before what it corrects, for a moment.
-        return [Point(start, max(n, 0)) for start, n in zip(starts, values, strict=True)]
+        least = 0 if metric in METRICS else min(values, default=0)
+        return [Point(start, max(n, least)) for start, n in zip(starts, values, strict=True)]
 
     def visits(self, since: datetime | None = None, until: datetime | None = None) -> Visits:
         """The visits that began between two aware datetimes, in whole UTC hours; None is without end."""
@@ -315,7 +318,7 @@ class Stats:
         return self._redis(self._pending.waiting)
 
     def _by_hour(
-        self, metric: Metric, window: Window, label: str | None, by: By, item: tuple[str, object] | None = None
+        self, metric: Metric | str, window: Window, label: str | None, by: By, item: tuple[str, object] | None = None
     ) -> Mapping[int, int]:
         kind = _PATH if item is None else _ITEM
         only = subject(*item) if item is not None else None if label is None else labels.clean(label)
@@ -326,6 +329,8 @@ class Stats:
             return {day * 24 + 12: n for day, n in days.items()}
         if only is None and metric == VIEWS:
             raise ValueError("views are counted by item: give item=(type, id)")
+        if metric not in METRICS:
+            return self._counter_by_hour(metric, window, item)
         if only is not None and metric != kind.counter:
             raise ValueError(f"{metric} are not counted for a {'label' if item is None else 'single item'}")
         live = self._scan()
@@ -336,6 +341,14 @@ class Stats:
         # Of visits there are also those of items: the site's have no subject.
         of = "" if only is None and metric in CORRECTED else only
         return self._with_pending(stored, live, lambda deltas: _sum(deltas, metric, window, subject=of))
+
+    def _counter_by_hour(self, name: str, window: Window, item: tuple[str, object] | None) -> Mapping[int, int]:
+        """What events added to a counter of an item."""
+        if item is None:
+            raise ValueError(f"{name} are counted by item: give item=(type, id)")
+        live, only = self._scan(), subject(*item)
+        stored = self._reads.item_counter_hours(name, only, window, list(live))
+        return self._with_pending(stored, live, lambda deltas: _sum(deltas, name, window, subject=only))
 
     def _with_pending(
         self,

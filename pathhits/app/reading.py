@@ -154,7 +154,7 @@ class Reading(Parts):
 
     def series(
         self,
-        metric: Metric,
+        metric: Metric | str,
         since: datetime,
         until: datetime,
         by: By = "hour",

@@ -50,7 +50,7 @@ class Snapshotting(Parts):
     def _snapshot_parts(self) -> dict[str, Part]:
         from pathhits.jobs.snapshot import parts_of
 
-        return parts_of(self.stats, self.item_reads)
+        return parts_of(self.stats, self.item_reads, self.value_reads, self.settings.dimensions)
 
     def _copied_snapshot(self) -> bytes | None:
         try:

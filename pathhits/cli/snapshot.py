@@ -33,6 +33,8 @@ def snapshot_command(hits: PathHits, refresh: bool, as_json: bool) -> None:
         _rows(f"{kind}: hot", of_type["hot"], ("item_id", "recent_views", "views"))
     for kind, rows in parts["searches"].items():
         _rows(f"{kind.capitalize()} searches of {days}", rows, ("query", "searches", "visitors"))
+    for kind, rows in parts["sources"].items():
+        _rows(f"{kind.capitalize()} of {days}", rows, ("value", "hits"))
     _rows("Days", parts["daily"], ("day", "hits", "visitors", "visits", "bounces"))
 
 

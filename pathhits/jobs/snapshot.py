@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from pathhits.itemstats import ItemReads
 from pathhits.stats import Metric, Stats
 from pathhits.storage.redis.snapshots import SnapshotCopy
 from pathhits.storage.sql.snapshots import Snapshots
+from pathhits.valuestats import ValueReads
 
 logger = logging.getLogger("pathhits")
 
@@ -44,8 +45,8 @@ class SnapshotReport:
         return asdict(self)
 
 
-def parts_of(stats: Stats, items: ItemReads) -> dict[str, Part]:
-    """What every snapshot has: sums, most viewed paths and items, hot items, daily trends, searches, drops."""
+def parts_of(stats: Stats, items: ItemReads, values: ValueReads, dimensions: Sequence[str]) -> dict[str, Part]:
+    """What every snapshot has: sums, most viewed paths and items, hot items, daily trends, searches, sources, drops."""
     return {
         "totals": lambda since, until: _totals(stats, since, until),
         "top_paths": lambda since, until: [asdict(row) for row in stats.top_paths(since, until, LINES)],
@@ -54,6 +55,10 @@ def parts_of(stats: Stats, items: ItemReads) -> dict[str, Part]:
         "searches": lambda since, until: {
             "popular": [_told(row) for row in stats.searches(since, until, LINES)],
             "failed": [_told(row) for row in stats.searches(since, until, LINES, failed=True)],
+        },
+        "sources": lambda since, until: {
+            dimension: [asdict(row) for row in values.top_values(dimension, since, until, LINES)]
+            for dimension in dimensions
         },
         "drops": lambda since, until: stats.drops(since, until),
     }

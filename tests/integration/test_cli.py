@@ -59,6 +59,8 @@ WITH_JSON = (
     "schedule",
     "snapshot",
     "popularity",
+    "also-viewed",
+    "recommend",
     "forget",
     "searches",
     "explain",

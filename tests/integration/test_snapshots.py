@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import insert
+from werkzeug.test import Client
 
 from pathhits import NotMigrated, PathHits, StoreUnavailable
 from pathhits.cli import group
@@ -21,7 +22,7 @@ from pathhits.jobs.schedule import SCHEDULE
 from pathhits.settings import Settings
 from pathhits.storage.redis.keys import SNAPSHOT_TTL, Keys
 from pathhits.storage.sql import tables
-from tests.faults.writer import BROWSER
+from tests.faults.writer import BROWSER, page
 from tests.integration.logbook import rows_of
 
 KEY = Keys("pathhits").snapshot()
@@ -82,6 +83,7 @@ def test_the_job_stores_what_a_dashboard_shows(hits: PathHits) -> None:
     assert (parts["daily"][-1]["hits"], parts["daily"][0]["hits"]) == (3, 0)
     assert parts["daily"][-1]["day"] == found.moment.date().isoformat()
     assert parts["drops"] == {}
+    assert parts["sources"].keys() == set(hits.settings.dimensions)
     assert parts["searches"] == {"popular": [], "failed": []}, "as far as they are in SQL"
     hits.sync()
     hits.refresh_snapshot()
@@ -94,6 +96,16 @@ def test_the_job_stores_what_a_dashboard_shows(hits: PathHits) -> None:
     row, _ = rows_of(hits, tables.snapshots)
     assert row["moment"] == to_ms(found.moment)
     assert json.loads(row["content"])["parts"] == parts
+
+
+def test_sources_are_in_it(small: PathHits) -> None:
+    client = Client(small.wsgi(page))
+    client.get("/", headers={"User-Agent": BROWSER, "Referer": "https://search.example/?q=pan"})
+    assert small.flush()
+    small.refresh_snapshot()
+    sources = small.snapshot().parts["sources"]
+    assert sources["referrer"] == [{"value": "search.example", "hits": 1}]
+    assert sources["browser"][0]["hits"] == 1
 
 
 def test_hot_items_are_in_it(small: PathHits) -> None:

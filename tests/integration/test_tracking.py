@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -296,3 +297,28 @@ def test_a_tracked_event_reaches_a_listener_and_the_command_line(hits: PathHits)
     said = [CliRunner().invoke(group, ["item", "movie", "7", *form], obj=hits).output for form in (["--json"], [])]
     assert json.loads(said[0])["counters"] == {"ratings": 1, "rating_sum": 4}
     assert "rating sum" in said[1]
+
+
+def test_a_counter_has_a_series_stored_and_pending(hits: PathHits) -> None:
+    now = datetime.now(UTC)
+    since = now - timedelta(days=1)
+
+    def likes(**by: Any) -> list[int]:
+        return [point.value for point in hits.series("likes", since, now, item=("movie", 7), **by)]
+
+    for _ in range(3):
+        hits.track("movie.liked", 7, **GUEST)
+    hits.track("movie.liked", 8, **GUEST)
+    assert hits.flush()
+    hits.sync()
+    hits.track("movie.liked", 7, **GUEST)
+    assert hits.flush()
+    assert (sum(likes()), sum(likes(by="day"))) == (4, 4)
+    for _ in range(6):
+        hits.track("movie.unliked", 7, **GUEST)
+    assert hits.flush()
+    assert (sum(likes()), min(likes())) == (-2, -2), "more was taken back than given"
+    hits.sync()
+    assert sum(likes()) == -2
+    with pytest.raises(ValueError, match="give item="):
+        hits.series("likes", since, now)

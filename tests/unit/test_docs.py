@@ -373,7 +373,7 @@ def test_the_json_of_the_commands_is_documented() -> None:
     assert documented["items"] == set(ItemsReport().as_dict())
     assert documented["recount"] >= set(RecountReport().as_dict())
     nobody: Any = None
-    snapshot = Snapshot(datetime.now(UTC), 0.0, dict.fromkeys(parts_of(nobody, nobody)), "live").as_dict()
+    snapshot = Snapshot(datetime.now(UTC), 0.0, dict.fromkeys(parts_of(nobody, nobody, nobody, ())), "live").as_dict()
     assert documented["snapshot"] == {*snapshot, "days", "redis", "sql", "live"}
     assert documented["popularity"] == {*PopularityReport().as_dict(), *SinkReport("").__slots__}
     assert documented["prune"] == set(PruneReport().as_dict())

@@ -141,6 +141,13 @@ class Reads:
         query = query.where(family.key == labels.key(subject), window.hours(hours.hour))
         return self._stored(query, generations, hours.hour.type)
 
+    def item_counter_hours(self, counter: str, subject: str, window: Window, generations: Sequence[str] = ()) -> Stored:
+        """What events added to a counter of one item, by hour."""
+        c, i = tables.item_counter_hours.c, tables.items.c
+        query = select(c.hour, c.amount).join_from(tables.item_counter_hours, tables.items, i.id == c.item_id)
+        query = query.where(i.item_key == labels.key(subject), c.counter == counter, window.hours(c.hour))
+        return self._stored(query, generations, c.hour.type)
+
     def site_visitors(self, window: Window) -> dict[int, int]:
         """Visitors of the whole site by UTC day."""
         c = tables.site_days.c

@@ -19,6 +19,8 @@ from flask import Flask
 from flask.cli import FlaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 from rq import Queue
 from rq.serializers import JSONSerializer
 
@@ -393,6 +395,21 @@ def findings(run: Run, exit_code: int = 1) -> dict[str, tuple[str, str]]:
     """State and sentence of each thing that doctor looked at."""
     found = json.loads(run("doctor", "--json", exit_code=exit_code).stdout)
     return {one["what"]: (one["state"], one["says"]) for one in found}
+
+
+def test_doctor_reads_the_database_of_countries(
+    run_sqlite: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "countries" not in findings(run_sqlite)
+    path = tmp_path / "countries.mmdb"
+    monkeypatch.setenv("PATHHITS_GEOIP_PATH", str(path))
+    state, says = findings(run_sqlite)["countries"]
+    assert state == "warning"
+    assert says.startswith(f"GEOIP_PATH={path} cannot be read: ")
+    writer = MMDBWriter(4, "Test-Country")
+    writer.insert_network(IPSet(["192.0.2.0/24"]), {"country": {"iso_code": "DE"}})
+    writer.to_db_file(str(path))
+    assert findings(run_sqlite)["countries"] == ("ok", f"Test-Country in {path}")
 
 
 def test_doctor_names_what_is_missing_and_what_to_do(run_sqlite: Run) -> None:

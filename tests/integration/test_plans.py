@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,3 +121,41 @@ def test_an_apps_query_in_the_order_of_views(hits: PathHits) -> None:
 
     [plan] = plans(hits, ask)
     assert "ix_pathhits_items_item" in plan, plan
+
+
+# Values.
+
+_VALUES = (
+    "INSERT INTO path_counters (path_key, path, hit_count, created_at, updated_at)"
+    " SELECT sha256(convert_to('/' || n, 'UTF8')), '/' || n, 100, now(), now() FROM generate_series(1, 300) n",
+    "INSERT INTO pathhits_values (value_key, dimension, value, hit_count)"
+    " SELECT sha256(convert_to('browser' || chr(31) || 'b' || n, 'UTF8')), 'browser', 'b' || n, 100"
+    " FROM generate_series(1, 60) n",
+    "INSERT INTO pathhits_value_days (dimension_id, day, value_id, hits)"
+    " SELECT 4, :now / 86400000 - d, v, 5 FROM generate_series(0, 400) d, generate_series(1, 60) v",
+    "INSERT INTO pathhits_path_value_days (path_id, dimension_id, day, value_id, hits)"
+    " SELECT p, 4, :now / 86400000 - d, 1 + (p + d * 7 + v) % 60, 1"
+    " FROM generate_series(1, 300) p, generate_series(0, 100) d, generate_series(1, 3) v",
+    "ANALYZE",
+)
+
+
+def test_values_of_the_site_and_of_a_label_and_the_labels_of_a_value(hits: PathHits) -> None:
+    with hits.engine.begin() as connection:
+        for statement in _VALUES:
+            connection.execute(text(statement), {"now": NOW} if ":now" in statement else {})
+    until = datetime.now(UTC)
+    since = until - timedelta(days=7)
+    day = ("browser", "b7")
+    for ask, index in (
+        (lambda: hits.top_values("browser", since, until), "pathhits_value_days_pkey"),
+        (lambda: hits.top_values("browser", since, until, label="/7"), "pathhits_path_value_days_pkey"),
+        (lambda: hits.top_paths(since, until, where=day), "ix_pathhits_path_value_days_value"),
+        (lambda: hits.series("hits", since, until, "day", where=day), "ix_pathhits_value_days_value"),
+        (lambda: hits.series("hits", since, until, "day", label="/7", where=day), "path_value_days"),
+        (lambda: Retention(hits.engine).prune_values(NOW // DAY_MS - 99, 100), "ix_pathhits_path_value_days_day"),
+    ):
+        plan = "\n".join(plans(hits, ask))
+        assert index in plan, plan
+        assert "Seq Scan on pathhits_value_days" not in plan, plan
+        assert "Seq Scan on pathhits_path_value_days" not in plan, plan

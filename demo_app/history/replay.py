@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from demo_app.history.visits import Request, midnight, requests_of
+from demo_app.traffic.plans import SEARCHES
 from pathhits import PathHits
 from pathhits.events import Event, Logged
 from pathhits.hits import ITEM_MARK, Sketch
@@ -22,7 +23,13 @@ from pathhits.storage.sql.ledger import Ledger
 from pathhits.testing import MemorySink, counting
 
 #: What happens to a product, by the counter that it adds to and whether it adds or takes away.
-EVENTS = {("likes", 1): "product.liked", ("likes", -1): "product.unliked", ("downloads", 1): "product.downloaded"}
+EVENTS = {
+    ("likes", 1): "product.liked",
+    ("likes", -1): "product.unliked",
+    ("downloads", 1): "product.downloaded",
+    ("recommendation_clicks", 1): "product.recommendation_clicked",
+}
+FOUND = {query: found for _, query, found in SEARCHES}
 #: Where the stand-in of the shop finds what it stands for.
 STEP = "demo_app.step"
 HOST = "slowfield.example"
@@ -66,11 +73,20 @@ class Replay:
         """Answers as the shop does, without a page; what happened there is told."""
         step = environ[STEP]
         environ["werkzeug.request"] = self._match(environ["PATH_INFO"], step.method)
+        kind, _, slug = step.item.partition(":")
+        if kind == "brand":
+            # Its page asks by itself, the others are items by their route.
+            self._hits.track_view(kind, slug)
         if step.event is not None:
-            counter, slug, amount = step.event
-            self._hits.track(EVENTS[counter, amount], slug)
+            self._happen(*step.event)
         start_response(f"{step.status} {HTTPStatus(step.status).phrase}", [("Content-Type", "text/html")])
         return [b""]
+
+    def _happen(self, counter: str, subject: str, amount: int) -> None:
+        if counter == "searches":
+            self._hits.track_search(subject, result_count=FOUND[subject], entity_type="product")
+        else:
+            self._hits.track(EVENTS[counter, amount], subject.partition(":")[2])
 
     def _matched(self, path: str, method: str) -> Matched:
         try:

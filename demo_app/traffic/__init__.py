@@ -24,7 +24,7 @@ from pathhits.errors import PathHitsError
 #: Seconds that a check waits for one answer of a store: it is in no hurry.
 DEADLINE_S = 10.0
 #: Numbers that mean nothing when midnight UTC was in between: who was there on both sides is a visitor of two days.
-BY_DAY = ("visitors", "visitors of a page", "visitors of a product")
+BY_DAY = ("visitors", "visitors of a page", "visitors of an item")
 
 
 class CannotSend(PathHitsError):

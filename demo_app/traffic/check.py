@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from demo_app.catalogue import PRODUCTS
 from demo_app.traffic.tally import CAMPAIGN, DIMENSIONS, Figures
@@ -15,7 +16,7 @@ from pathhits.errors import StoreUnavailable
 ALL = 10_000
 ARRIVAL_S = 60.0
 POLL_S = 0.2
-COUNTERS = ("likes", "downloads")
+COUNTERS = ("likes", "downloads", "recommendation_clicks")
 HOT = "hot now"
 
 
@@ -61,7 +62,7 @@ class Check:
 
 def read(hits: PathHits) -> Figures:
     """All numbers that a `Tally` has, as pathhits has them since the beginning."""
-    return Figures(dict(_site(hits)) | dict(_pages(hits)) | dict(_values(hits)) | dict(_products(hits)))
+    return Figures(dict(chain.from_iterable(part(hits) for part in (_site, _pages, _values, _items, _searches))))
 
 
 def hot(hits: PathHits) -> set[str]:
@@ -80,7 +81,7 @@ def _site(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
     for reason, n in hits.drops().items():
         yield ("dropped", reason), n
     for reason, n in hits.rule_stats()["refusals"].items():
-        yield ("views refused", reason), n
+        yield ("refused", reason), n
 
 
 def _pages(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
@@ -95,16 +96,22 @@ def _values(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
             yield (dimension, row.value), row.hits
 
 
-def _products(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
-    for row in hits.top_items("product", limit=ALL):
-        yield ("views", row.item_id), row.views
-        yield ("visitors of a product", row.item_id), row.visitors
+def _items(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
+    for kind in ("product", "brand", "tag"):
+        for row in hits.top_items(kind, limit=ALL):
+            yield ("views", f"{kind}:{row.item_id}"), row.views
+            yield ("visitors of an item", f"{kind}:{row.item_id}"), row.visitors
     found = hits.counters("product", [product["slug"] for product in PRODUCTS], COUNTERS)
     for slug, counts in found.items():
         for name, count in counts.items():
             if count.partial:
                 raise StoreUnavailable("the counters of the products could not be read in time")
-            yield (name, slug), int(count)
+            yield (name, f"product:{slug}"), int(count)
+
+
+def _searches(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
+    for row in (*hits.popular_searches(limit=ALL), *hits.failed_searches(limit=ALL)):
+        yield ("searches", row.query), row.searches
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> None:

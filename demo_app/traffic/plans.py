@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from urllib.parse import urlencode
 
-from demo_app.catalogue import CATEGORIES, PRODUCTS
+from demo_app.catalogue import BRANDS, CATEGORIES, PRODUCTS, TAGS
 from demo_app.traffic.people import BOTS, Crowd, Person, pick
 
 #: Seconds that nobody stays longer than, so that a reload is one within the two minutes of the shop's rule.
 LONGEST_STAY = 80.0
 #: Most reloads of the one who would like a product to be hot.
 MOST_RELOADS = 300
-PLAIN_PAGES = {"/": "home", "/products": "products", "/about": "about", "/privacy": "privacy"}
+PLAIN_PAGES = {"/": "home", "/products": "products", "/workshops": "brands", "/about": "about", "/privacy": "privacy"}
+#: How often what is searched for, and how much of it the shop has, more or less.
+SEARCHES = ((9, "jug", 3), (8, "wool", 4), (7, "bowl", 5), (6, "candle", 4), (5, "garden", 9), (4, "lamp", 2),
+            (3, "umbrella", 0), (2, "sofa", 0), (2, "gift for my mother", 0))  # fmt: skip
 GONE = ("/products/last-years-vase", "/cellar", "/blog/", "/wp-login.php", "/basket")
 PREFETCHES = ({"Sec-Purpose": "prefetch;prerender"}, {"Sec-Purpose": "prefetch"}, {"X-Moz": "prefetch"})
 #: How many of a hundred visitors do it, each time they look at a product.
-RELOADS, LIKES, CHANGES_OF_MIND, SHEETS, PREFETCHED = 22, 14, 20, 9, 12
+RELOADS, LIKES, CHANGES_OF_MIND, SHEETS, PREFETCHED, RECOMMENDED = 22, 14, 20, 9, 12, 8
 
 
 @dataclass(frozen=True)
 class Step:
     """One request: ``pause`` seconds after the one before, and what it is to the shop when it is answered as usual.
 
-    ``label`` is the page's name to pathhits, ``item`` the product it shows, ``event`` what happens: a counter, the
-    subject it belongs to, and how much is added. A ``Referer`` of the shop itself is a path.
+    ``label`` is the page's name to pathhits, ``item`` what it shows (``type:id``), ``event`` what happens: a counter,
+    the item it belongs to, or for ``searches`` the query, and how much is added. A ``Referer`` of the shop itself is a
+    path.
     """
 
     path: str
@@ -89,10 +94,14 @@ def _visit(person: Person, taste: Sequence[tuple[float, str]], random: Random) -
     liked: set[str] = set()
     for _ in range(random.choice((0, 0, 1, 1, 2, 3, 4, 6))):
         choice = random.random()
-        if choice < 0.62:
+        if choice < 0.55:
             yield from _look(pick(random, taste), liked, random)
-        elif choice < 0.74:
+        elif choice < 0.64:
+            yield from _search(taste, random)
+        elif choice < 0.72:
             yield Step(f"/products?category={random.choice(list(CATEGORIES))}", "products", _reading(random))
+        elif choice < 0.82:
+            yield _shelf(random)
         elif choice < 0.95:
             path, label = random.choice(list(PLAIN_PAGES.items()))
             yield Step(path, label, _reading(random))
@@ -110,19 +119,50 @@ def _entrance(person: Person, taste: Sequence[tuple[float, str]], random: Random
 
 def _look(slug: str, liked: set[str], random: Random) -> Iterator[Step]:
     """A product, and what people do with it."""
-    page = f"/products/{slug}"
     if _chance(random, PREFETCHED):
         yield replace(_product(slug, _reading(random)), headers=random.choice(PREFETCHES))
     yield _product(slug, _reading(random))
     if _chance(random, RELOADS):
         yield _product(slug, _reading(random))
-    if _chance(random, CHANGES_OF_MIND if slug in liked else LIKES):
-        added = -1 if slug in liked else 1
-        liked.symmetric_difference_update((slug,))
-        yield Step(f"{page}/like", "", _reading(random), "POST", 303, event=("likes", slug, added))
-        yield _product(slug)
+    if _chance(random, LIKES):
+        yield from _like(slug, liked, random)
+        if _chance(random, CHANGES_OF_MIND):
+            yield from _like(slug, liked, random)
     if _chance(random, SHEETS):
-        yield Step(f"{page}/sheet", "sheet", _reading(random), event=("downloads", slug, 1))
+        yield Step(f"/products/{slug}/sheet", "sheet", _reading(random), event=("downloads", f"product:{slug}", 1))
+    if _chance(random, RECOMMENDED):
+        other = random.choice([product["slug"] for product in PRODUCTS if product["slug"] != slug])
+        way = f"/go/{other}?because=same_workshop&beside={slug}"
+        clicked = "recommendation_clicks", f"product:{other}", 1
+        yield Step(way, pause=_reading(random), status=303, event=clicked)
+        yield _product(other)
+
+
+def _like(slug: str, liked: set[str], random: Random) -> Iterator[Step]:
+    """A like, or a like taken back, and the product again."""
+    added = -1 if slug in liked else 1
+    liked.symmetric_difference_update((slug,))
+    event = "likes", f"product:{slug}", added
+    yield Step(f"/products/{slug}/like", "", _reading(random), "POST", 303, event=event)
+    yield _product(slug)
+
+
+def _search(taste: Sequence[tuple[float, str]], random: Random) -> Iterator[Step]:
+    """Words, and one of the products that were found."""
+    query, found = pick(random, [(often, (words, found)) for often, words, found in SEARCHES])
+    path = f"/search?{urlencode({'q': query})}"
+    yield Step(path, "search", _reading(random), event=("searches", query, 1))
+    if found:
+        yield _product(pick(random, taste), _reading(random))
+
+
+def _shelf(random: Random) -> Step:
+    """The page of a workshop, or of a tag; each is an item of its own."""
+    if _chance(random, 60):
+        slug = random.choice(list(BRANDS))
+        return Step(f"/workshops/{slug}", "brand", _reading(random), item=f"brand:{slug}")
+    slug = random.choice(list(TAGS))
+    return Step(f"/tags/{slug}", "tag", _reading(random), item=f"tag:{slug}")
 
 
 def crawl(random: Random) -> Iterator[Step]:
@@ -130,6 +170,8 @@ def crawl(random: Random) -> Iterator[Step]:
     for product in random.sample(PRODUCTS, random.randint(2, 6)):
         yield _product(product["slug"], random.uniform(0.2, 2.0))
     yield Step("/", "home", 1.0)
+    yield Step("/search?q=lamp", "search", 0.5, event=("searches", "lamp", 1))
+    yield replace(_shelf(random), pause=0.5)
     yield Step("/", method="HEAD", pause=0.5)
     yield Step(random.choice(GONE), pause=0.5, status=404)
     yield Step("/about", method="POST", pause=0.5, status=405)
@@ -143,7 +185,7 @@ def _abuse(visitors: int, random: Random) -> Iterator[Step]:
 
 
 def _product(slug: str, pause: float = 0.0) -> Step:
-    return Step(f"/products/{slug}", "product_detail", pause, item=slug)
+    return Step(f"/products/{slug}", "product_detail", pause, item=f"product:{slug}")
 
 
 def _reading(random: Random) -> float:

@@ -19,9 +19,11 @@ SITE = (
     ("bounces", "", "  of one hit (bounces)"),
 )
 #: What each subject of these has its row in the totals for.
-REASONS = (("dropped", "dropped: {}"), ("views refused", "refused: {}"))
+REASONS = (("dropped", "dropped: {}"), ("refused", "refused: {}"))
 PAGES = {"hits": "hits of a page", "visitors": "visitors of a page"}
-PRODUCTS = {"views": "views", "visitors": "visitors of a product", "likes": "likes", "sheets": "downloads"}
+ITEMS = {"views": "views", "visitors": "visitors of an item", "likes": "likes", "sheets": "downloads",
+         "recommended": "recommendation_clicks"}  # fmt: skip
+SEARCHES = {"searches": "searches"}
 
 
 def show(sent: Figures, counted: Figures | None, console: Console) -> None:
@@ -33,7 +35,7 @@ def show(sent: Figures, counted: Figures | None, console: Console) -> None:
     for name, key in rows:
         totals.add_row(name, _cell(key, sent, counted))
     console.print(totals)
-    for title, columns in (("Pages", PAGES), ("Products", PRODUCTS)):
+    for title, columns in (("Pages", PAGES), ("Items", ITEMS), ("Searches", SEARCHES)):
         console.print()
         console.print(_matrix(title, columns, sent, counted))
     console.print()

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from demo_app.traffic.people import Person
 from demo_app.traffic.plans import Step
 
-#: Seconds in which a second view of a product by the same visitor does not count, as the shop's rule has it.
+#: Seconds in which a second view of an item by the same visitor does not count, as the shop's rule has it.
 COOLDOWN = 120.0
 #: So near to its end nobody can tell from outside on which side of it a view was.
 UNSURE = 10.0
@@ -63,12 +63,17 @@ class Tally:
             if reason:
                 self._add("dropped", reason)
                 if reason == "bot" and step.item:
-                    self._add("views refused", "product:bot")
+                    self._add("refused", f"{step.item.partition(':')[0]}:bot")
             else:
                 self._hit(person, step, moment)
             if step.event is not None and status == step.status:
-                counter, subject, amount = step.event
-                self._add(counter, subject, amount)
+                self._happen(person, *step.event)
+
+    def _happen(self, person: Person, counter: str, subject: str, amount: int) -> None:
+        if person.kind == "bot":
+            self._add("refused", "search:bot" if counter == "searches" else "product:bot")
+        else:
+            self._add(counter, subject, amount)
 
     def _hit(self, person: Person, step: Step, moment: float) -> None:
         self._add("hits")
@@ -80,12 +85,12 @@ class Tally:
         if step.item:
             last = self._viewed.get((person.address, step.item))
             if last is not None and moment - last < COOLDOWN:
-                self._add("views refused", "product:cooldown")
+                self._add("refused", f"{step.item.partition(':')[0]}:cooldown")
                 return
             self._viewed[person.address, step.item] = moment
             self._add("views", step.item)
             if person.kind != "private":
-                self._once("visitors of a product", person, step.item)
+                self._once("visitors of an item", person, step.item)
 
     def _visit(self, person: Person, step: Step) -> None:
         """Everyone is here for one visit; who asked not to be followed is no visitor and has none."""

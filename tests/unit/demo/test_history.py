@@ -23,6 +23,7 @@ from demo_app.traffic.tally import CAMPAIGN, DIMENSIONS, Tally
 from pathhits import PathHits
 from pathhits.storage.sql import tables
 
+KINDS = ("product", "brand", "tag")
 MONDAY = date(2026, 10, 5)
 MANY = [MONDAY + timedelta(days=n) for n in range(90)]
 
@@ -77,12 +78,16 @@ def test_two_days_are_counted_as_they_were_and_once(migrated: Flask) -> None:
     assert hits.total("requests") == counted["requests", ""]
     assert {row.path: row.hits for row in hits.top_paths()} == of(counted, "hits of a page")
     assert hits.drops() == of(counted, "dropped")
-    assert hits.rule_stats()["refusals"] == of(counted, "views refused")
-    assert {row.item_id: row.views for row in hits.top_items("product", limit=100)} == of(counted, "views")
+    assert hits.rule_stats()["refusals"] == of(counted, "refused")
+    views = {f"{kind}:{row.item_id}": row.views for kind in KINDS for row in hits.top_items(kind, limit=100)}
+    assert views == of(counted, "views")
+    searches = (*hits.popular_searches(limit=100), *hits.failed_searches(limit=100))
+    assert {row.query: row.searches for row in searches} == of(counted, "searches")
     for dimension in (*DIMENSIONS, *CAMPAIGN):
         assert {row.value: row.hits for row in hits.top_values(dimension, limit=100)} == of(counted, dimension)
-    likes = hits.counters("product", of(counted, "likes"), ["likes"])
-    assert {slug: int(found["likes"]) for slug, found in likes.items()} == of(counted, "likes")
+    for name in ("likes", "downloads", "recommendation_clicks"):
+        told = {item.partition(":")[2]: n for item, n in of(counted, name).items()}
+        assert {slug: int(found[name]) for slug, found in hits.counters("product", told, [name]).items()} == told
     assert hits.visits().visits > sum(visitors_by_day(hits)), "some came twice a day"
     assert min(visitors_by_day(hits)) > 50
     report = hits.verify()

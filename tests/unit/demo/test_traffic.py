@@ -61,9 +61,12 @@ def test_a_plan_is_over_in_time_and_before_a_reload_would_count(seconds: float) 
 def test_everything_that_is_told_apart_happens() -> None:
     plans = make_plans(200, 120.0, Random(4))
     steps = [step for plan in plans for step in plan.steps]
+    assert {step.item.partition(":")[0] for step in steps} == {"", "product", "brand", "tag"}
     assert {plan.person.kind for plan in plans} == {"visitor", "private", "bot", "abuser"}
     assert {step.method for step in steps} == {"GET", "HEAD", "POST"}
-    assert {step.event[0] for step in steps if step.event} == {"likes", "downloads"}
+    assert {step.event[0] for step in steps if step.event} == {
+        "likes", "downloads", "recommendation_clicks", "searches",
+    }  # fmt: skip
     assert {step.event[2] for step in steps if step.event} == {1, -1}
     assert {name for step in steps for name in step.headers} == {"Referer", "Sec-Purpose", "X-Moz"}
     assert any("utm_source=" in step.path for step in steps)
@@ -76,13 +79,13 @@ def someone() -> Person:
 
 
 def test_a_reload_is_a_hit_and_a_view_only_after_two_minutes(someone: Person) -> None:
-    tally, step = Tally(), Step("/products/jug", "product_detail", item="jug")
+    tally, step = Tally(), Step("/products/jug", "product_detail", item="product:jug")
     for seconds in (0.0, 60.0, 119.0, 125.0):
         tally.answered(someone, step, 200, NOON + seconds)
     assert tally.figures["hits", ""] == 4
-    assert tally.figures["views", "jug"] == 2
-    assert tally.figures["views refused", "product:cooldown"] == 2
-    assert tally.figures["visitors of a product", "jug"] == tally.figures["visits", ""] == 1
+    assert tally.figures["views", "product:jug"] == 2
+    assert tally.figures["refused", "product:cooldown"] == 2
+    assert tally.figures["visitors of an item", "product:jug"] == tally.figures["visits", ""] == 1
     assert tally.figures["bounces", ""] == 0
     assert not tally.may_ask(someone, step, NOON + 125 + 115), "nobody knows on which side of the border it will be"
     assert tally.may_ask(someone, step, NOON + 125 + 60)
@@ -90,9 +93,11 @@ def test_a_reload_is_a_hit_and_a_view_only_after_two_minutes(someone: Person) ->
 
 def test_who_asks_not_to_be_followed_has_hits_and_views_and_is_no_visitor() -> None:
     tally = Tally()
-    tally.answered(Crowd(Random(1)).visitor("private"), Step("/products/jug", "product_detail", item="jug"), 200, NOON)
+    tally.answered(
+        Crowd(Random(1)).visitor("private"), Step("/products/jug", "product_detail", item="product:jug"), 200, NOON
+    )
     assert {key: n for key, n in tally.figures.items() if key[1] != "(unknown)"} == {
-        ("requests", ""): 1, ("hits", ""): 1, ("hits of a page", "product_detail"): 1, ("views", "jug"): 1,
+        ("requests", ""): 1, ("hits", ""): 1, ("hits of a page", "product_detail"): 1, ("views", "product:jug"): 1,
     }  # fmt: skip
     assert {what for what, value in tally.figures if value == "(unknown)"} == set(DIMENSIONS)
 
@@ -130,7 +135,7 @@ def test_what_is_not_counted_has_its_reason(someone: Person, step: Step, status:
 
 def test_an_answer_that_was_not_planned_for_is_said_and_its_event_did_not_happen(someone: Person) -> None:
     tally = Tally()
-    tally.answered(someone, Step("/products/jug/sheet?x=1", "sheet", event=("downloads", "jug", 1)), 500, NOON)
+    tally.answered(someone, Step("/products/jug/sheet?x=1", "sheet", event=("downloads", "product:jug", 1)), 500, NOON)
     assert tally.surprises == {"GET /products/jug/sheet: 500 instead of 200": 1}
     assert tally.figures == {("requests", ""): 1, ("dropped", "status"): 1}
 

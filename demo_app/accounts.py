@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from flask import Flask, Request, abort, g, redirect, render_template, request, session, url_for
+from flask import Flask, Request, abort, g, has_request_context, redirect, render_template, request, session, url_for
 from sqlalchemy import select
 from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.wrappers import Response
@@ -24,8 +24,8 @@ WRONG = "This name and this password do not belong together."
 
 
 def identify(_request: Request) -> str | None:
-    """The id of the user whose request it is, for pathhits; None for a guest."""
-    return session.get("user")
+    """The id of the user whose request it is, for pathhits; None for a guest, and for all of a made-up past."""
+    return session.get("user") if has_request_context() else None
 
 
 def current_user() -> User | None:

@@ -69,6 +69,7 @@ def test_a_new_demo_has_a_past_whose_sums_agree_and_a_second_start_adds_none(
     settings["DEMO_HISTORY"] = "2"
     demo = start_demo()
     assert "2 days of the past were added" in demo.process.output()
+    assert "Traceback" not in demo.process.output()
     stats = demo.cli("stats")
     assert stats["hits"] > 200
     assert stats["visits"]["bounces"] > 20

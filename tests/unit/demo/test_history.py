@@ -93,6 +93,7 @@ def test_two_days_are_counted_as_they_were_and_once(migrated: Flask) -> None:
     report = hits.verify()
     assert report.ok, report
     assert hits.pending.live() == [], "nothing of it went through Redis"
+    assert not hits.guard.failures
 
 
 def of(counted: Counter[tuple[str, str]], what: str) -> dict[str, int]:

@@ -41,15 +41,18 @@ class Figure:
 def metric_of(view: View) -> str:
     """The metric of the chart; of one label there are only hits and visitors."""
     chosen = view.own.get("metric", "")
-    known = list(METRICS)[:2] if view.query.filter is not None else list(METRICS)
-    return chosen if chosen in known else "hits"
+    return chosen if chosen in metrics(view) else "hits"
+
+
+def metrics(view: View) -> list[str]:
+    """The metrics there are: of one label hits and visitors, of one value hits."""
+    return list(METRICS)[: 1 if view.query.where is not None else 2 if view.query.path is not None else None]
 
 
 def make_figures(view: View, found: Summary) -> list[Figure]:
     """All figures of a period; of one label those that there are."""
     chosen = metric_of(view)
-    names = list(METRICS)[:2] if view.query.filter is not None else list(METRICS)
-    return [_figure(view, key, found, key == chosen) for key in names]
+    return [_figure(view, key, found, key == chosen) for key in metrics(view)]
 
 
 def _figure(view: View, key: str, found: Summary, chosen: bool) -> Figure:

@@ -11,18 +11,37 @@ from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.shapes import HotItem
 from pathhits.dashboard.chart import sparkline
 from pathhits.dashboard.pages.lists import Bar, BarList, shares
-from pathhits.dashboard.pages.view import View
+from pathhits.dashboard.pages.view import FILTER_NAMES, View
 from pathhits.dashboard.queries import Query
 from pathhits.dashboard.rendering import to
 from pathhits.hits import HITS
 
 #: Steps of a small chart, at most: more of them cannot be seen in 60 pixels.
 SPARK_STEPS = 366
+#: How lists of values are headed.
+TITLES = {
+    "referrer": "Sources",
+    "utm_source": "Campaign sources",
+    "utm_medium": "Campaign media",
+    "utm_campaign": "Campaigns",
+    "browser": "Browsers",
+    "system": "Systems",
+    "device": "Devices",
+    "language": "Languages",
+    "country": "Countries",
+}
+#: What is said where there is none.
+NO_VALUES = {
+    "utm_source": "No link with utm_source in this period.",
+    "utm_campaign": "No link with utm_campaign in this period.",
+    "country": "Give a database of countries with PATHHITS_GEOIP_PATH to see them.",
+}
 
 
 def path_list(look: Look, view: View, query: Query, *, with_course: bool = False) -> BarList:
     """The labels of a period; a click filters, the arrow opens the label's own page."""
     found = resources.paths(look, query)
+    with_course = with_course and query.where is None
     courses = _courses(look, query, [row.path for row in found.rows]) if with_course else {}
     rows = [
         Bar(
@@ -59,6 +78,34 @@ def item_list(look: Look, view: View, query: Query, item_type: str | None = None
         "items", "Items", "Item", "Views", rows, found.total,
         "No views in this period. Declare what is an item with hits.register_item.",
         all_url=to("items", **{**view.shared, "path": None}), mono=True,
+    )  # fmt: skip
+
+
+def value_list(look: Look, view: View, query: Query, dimension: str) -> BarList:
+    """The values of a dimension; a click filters by one."""
+    found = resources.values(look, query, dimension)
+    rows = [
+        Bar(row.value, row.hits, share, url=view.url(**{dimension: row.value}))
+        for row, share in zip(found.rows, shares([row.hits for row in found.rows]), strict=True)
+    ]
+    return BarList(
+        dimension, TITLES[dimension], FILTER_NAMES[dimension], "Hits", rows, found.total,
+        NO_VALUES.get(dimension, "Nothing in this period."), all_url=to("values", **view.shared, of=dimension),
+    )  # fmt: skip
+
+
+def search_list(hits: PathHits, view: View, query: Query, *, failed: bool) -> BarList:
+    """What was searched for, or searched for in vain."""
+    found = resources.searches(hits, query, failed=failed)
+    rows = [
+        Bar(row.query, row.searches, share, note=row.item_type)
+        for row, share in zip(found.rows, shares([row.searches for row in found.rows]), strict=True)
+    ]
+    return BarList(
+        "failed" if failed else "popular", "Found nothing" if failed else "Searches", "Query", "Searches", rows,
+        found.total,
+        "No search was in vain." if failed else "No search in this period. hits.track_search(query) logs each.",
+        all_url=to("searches", **{**view.shared, "path": None}, failed="1" if failed else None),
     )  # fmt: skip
 
 

@@ -29,12 +29,20 @@ class BarList:
     of: str
     amount: str
     rows: Sequence[Bar]
-    total: int
+    #: None where there are more, and nobody counted how many.
+    total: int | None
     empty: str
     all_url: str = ""
     mono: bool = False
     sparks: bool = False
     opens: bool = False
+
+    @property
+    def all_words(self) -> str:
+        """What leads to all rows, "" where they are all here."""
+        if not self.all_url or (self.total is not None and self.total <= len(self.rows)):
+            return ""
+        return "all" if self.total is None else f"all {self.total:,}"
 
 
 @dataclass(frozen=True, slots=True)

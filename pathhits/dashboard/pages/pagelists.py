@@ -12,16 +12,27 @@ from pathhits.app import PathHits
 from pathhits.core.statuses import REASONS
 from pathhits.dashboard.api import resources
 from pathhits.dashboard.pages.figures import make_chart, make_figures
-from pathhits.dashboard.pages.listed import hot_items, item_list, item_types, path_list
+from pathhits.dashboard.pages.listed import (
+    TITLES,
+    hot_items,
+    item_list,
+    item_types,
+    path_list,
+    search_list,
+    value_list,
+)
 from pathhits.dashboard.pages.lists import BarList
 from pathhits.dashboard.pages.view import Link, View, read_view
 from pathhits.dashboard.queries import BadParameter
 from pathhits.dashboard.rendering import Renderer, to
+from pathhits.settings import DIMENSIONS
 
 #: Rows of one page of a list.
 ROWS = 50
 #: Hot items of one type that the page of all of them has.
 MOST_HOT = 500
+#: Queries that a list of searches shows at most: they are summed anew for each page.
+LAST_SEARCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,7 @@ class Paging:
 
     first: int
     last: int
-    total: int
+    total: int | None
     before: str
     after: str
 
@@ -73,6 +84,8 @@ class Lists:
         blueprint.add_url_rule("/paths", "paths", self.paths)
         blueprint.add_url_rule("/path", "path", self.path)
         blueprint.add_url_rule("/items", "items", self.items)
+        blueprint.add_url_rule("/values", "values", self.values)
+        blueprint.add_url_rule("/searches", "searches", self.searches)
         blueprint.add_url_rule("/hot", "hot", self.hot)
         blueprint.add_url_rule("/drops", "drops", self.drops)
 
@@ -92,9 +105,32 @@ class Lists:
         types += [Link(name, view.url(type=name), name == chosen) for name in item_types(self._hits)]
         return self._list(view, item_list(look, view, query, chosen or None), types if len(types) > 2 else [])
 
-    def _list(self, view: View, found: BarList, types: Sequence[Link] = ()) -> Response:
+    def values(self) -> Response:
+        """Every value of a dimension, such as all browsers."""
+        view = read_view(request, "values", "of")
+        if view.own["of"] not in DIMENSIONS:
+            raise BadParameter("of", f"give one of {', '.join(DIMENSIONS)}")
+        query = replace(view.query, limit=ROWS)
+        narrow = View(replace(query, page=1, search="", filter=None), "overview")
+        kept = self._hits.settings.dimensions
+        others = [Link(TITLES[one], view.url(of=one), one == view.own["of"]) for one in DIMENSIONS if one in kept]
+        return self._list(view, value_list(self._hits.browsing.view(), narrow, query, view.own["of"]), others)
+
+    def searches(self) -> Response:
+        """Every query that was searched for, or searched for in vain."""
+        view = read_view(request, "searches", "failed")
+        failed = view.own["failed"] == "1"
+        if view.query.page * ROWS > LAST_SEARCH:
+            raise BadParameter("page", f"only the first {LAST_SEARCH:,} queries are shown: give a shorter period")
+        found = search_list(self._hits, view, replace(view.query, limit=ROWS, filter=None), failed=failed)
+        kinds = [Link("All searches", view.url(failed=""), not failed)]
+        kinds += [Link("Found nothing", view.url(failed="1"), failed)]
+        return self._list(view, found, kinds, searchable=False)
+
+    def _list(self, view: View, found: BarList, types: Sequence[Link] = (), *, searchable: bool = True) -> Response:
         return self._renderer.page(
-            "list.html", view=view, list=found, types=types, paging=paging(view, found.total, len(found.rows)),
+            "list.html", view=view, searchable=searchable, list=found, types=types,
+            paging=paging(view, found.total, len(found.rows)),
             sorts=[
                 Link("Most first", view.url(sort="most"), view.query.sort == "most"),
                 Link("By name", view.url(sort="name"), view.query.sort == "name"),
@@ -153,7 +189,7 @@ class Lists:
         return self._renderer.page("drops.html", view=view, requests=found.requests, parts=parts)
 
 
-def paging(view: View, total: int, shown: int, rows: int = ROWS) -> Paging:
+def paging(view: View, total: int | None, shown: int, rows: int = ROWS) -> Paging:
     """Where the page of a list is."""
     page = view.query.page
     first = (page - 1) * rows + 1
@@ -162,5 +198,5 @@ def paging(view: View, total: int, shown: int, rows: int = ROWS) -> Paging:
         first + shown - 1 if shown else 0,
         total,
         view.url(page=page - 1) if page > 1 else "",
-        view.url(page=page + 1) if page * rows < total else "",
+        view.url(page=page + 1) if total is None or page * rows < total else "",
     )

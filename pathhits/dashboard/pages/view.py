@@ -24,7 +24,7 @@ NAMES: dict[Range, tuple[str, str]] = {
     "month": ("This month", "m"),
     "year": ("This year", "a"),
 }
-FILTER_NAMES = {name: name.replace("_", " ").replace("utm", "UTM") for name in FILTERS} | {"path": "Path"}
+FILTER_NAMES = {name: name.replace("_", " ").capitalize().replace("Utm", "UTM") for name in FILTERS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,150 @@
+"""What pages show is what the API says, whatever they are narrowed to; a view that cannot be is a page that says so."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from pathhits import PathHits
+from tests.integration.dashboard.filling import fill
+from tests.integration.dashboard.reader import PASSWORD, Reader
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
+HOSTILE = "<script>alert('1')</script>"
+
+
+@pytest.fixture
+def reader(redis_url: str, sqlite_url: str) -> Iterator[Reader]:
+    hits = PathHits(
+        redis_url=redis_url,
+        database_url=sqlite_url,
+        dashboard_password=PASSWORD,
+        flush_interval=3600,
+    )
+    hits.migrate()
+    app = Flask("shop")
+    app.add_url_rule("/", "home", lambda: "home")
+    hits.init_app(app, dashboard="/_pathhits")
+    fill(
+        hits,
+        time.time(),
+        days=3,
+        paths=["home", "about", HOSTILE, *map(str, range(80))],
+        items=["product:jug"],
+        daily=2_000,
+    )
+    hits.sync(force=True)
+    reader = Reader(app)
+    for number in range(7):
+        headers = {"User-Agent": BROWSER, "Referer": f"https://{'news' if number % 2 else 'wiki'}.example/x"}
+        reader.client.get("/?utm_source=mail", headers=headers)
+    for query, found in (("jug", 3), ("jug", 3), (HOSTILE, 0)):
+        hits.track_search(query, result_count=found, user_agent=BROWSER)
+    assert hits.flush()
+    hits.sync(force=True)
+    reader.client.get("/", headers={"User-Agent": BROWSER})
+    assert hits.flush()
+    reader.log_in()
+    yield reader
+    hits.close(1.0)
+
+
+def figures(page: str) -> dict[str, str]:
+    """The figures of a page, in full."""
+    found = re.findall(r'meaning#(\w+)">.*?<span class="sr">([^ ]*) ', page, re.DOTALL)
+    return dict(found)
+
+
+def rows(page: str, heading: str) -> list[tuple[str, str]]:
+    """The rows of the list with that caption."""
+    table = page.partition(f'<caption class="sr">{heading}</caption>')[2].partition("</table>")[0]
+    names = re.findall(r'<span class="text">(.*?)</span></td>', table, re.DOTALL)
+    amounts = re.findall(r'<td class="n">(.*?)</td>', table, re.DOTALL)
+    plain = [unescape(re.sub(r"<[^>]*>", "", name)).strip() for name in names]
+    return list(zip(plain, amounts, strict=True))
+
+
+def api(reader: Reader, path: str) -> Any:
+    """What the API says."""
+    answer = reader.get(f"/api/v1/{path}")
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+@pytest.mark.parametrize("narrow", ["", "&path=home", "&browser=Firefox", "&referrer=news.example"])
+@pytest.mark.parametrize("range_", ["7d", "today", "30d"])
+def test_figures_and_paths_are_those_of_the_api(reader: Reader, range_: str, narrow: str) -> None:
+    page = reader.get(f"/?range={range_}{narrow}")
+    assert page.status_code == 200
+    said = api(reader, f"summary?range={range_}{narrow}")["figures"]
+    shown = figures(page.text)
+    assert shown["hits"] == f"{said['hits']:,}"
+    for name in ("visitors", "visits"):
+        if name in shown and said[name] is not None:
+            assert shown[name] == f"{said[name]:,}"
+    listed = api(reader, f"paths?range={range_}{narrow}")["rows"]
+    assert rows(page.text, "Paths") == [(row["path"], f"{row['hits']:,}") for row in listed]
+
+
+@pytest.mark.parametrize(
+    ("heading", "dimension"), [("Sources", "referrer"), ("Campaign sources", "utm_source"), ("Browsers", "browser")]
+)
+def test_values_are_those_of_the_api_on_the_card_and_on_their_page(
+    reader: Reader, heading: str, dimension: str
+) -> None:
+    for narrow in ("", "&path=home"):
+        said = rows(reader.get(f"/?range=7d{narrow}").text, heading)
+        assert said
+        assert rows(reader.get(f"/values?of={dimension}&range=7d{narrow}").text, heading) == said
+    assert ("mail", "7") in said or dimension != "utm_source"
+    assert ("news.example", "3") in said or dimension != "referrer"
+
+
+def test_searches_and_those_in_vain(reader: Reader) -> None:
+    page = reader.get("/?range=7d").text
+    assert rows(page, "Searches") == [("jug", "2")]
+    assert rows(page, "Found nothing") == [(HOSTILE, "1")]
+    assert rows(reader.get("/searches?range=7d&failed=1").text, "Found nothing") == [(HOSTILE, "1")]
+
+
+def test_a_list_is_searched_and_paged(reader: Reader) -> None:
+    first = rows(reader.get("/paths?range=7d&sort=name").text, "Paths")
+    second = rows(reader.get("/paths?range=7d&sort=name&page=2").text, "Paths")
+    assert len(first) == 50
+    assert second
+    assert not set(first) & set(second)
+    assert [name for name, _ in first + second] == sorted(name for name, _ in first + second)
+    found = rows(reader.get("/paths?range=7d&search=script").text, "Paths")
+    assert [name for name, _ in found] == [HOSTILE]
+    assert "Nothing contains" in reader.get("/paths?search=zebra").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/?range=never", "/?tz=Nowhere", "/?since=x", "/?path=a&browser=b", "/?by=hour&browser=x", "/path", "/item",
+        "/item?type=A%20B&id=1", "/values", "/values?of=x", "/paths?page=0", "/searches?page=9999", "/?limit=x",
+        "/events?range=%00",
+    ],
+)  # fmt: skip
+def test_a_view_that_cannot_be_says_what_is_wrong(reader: Reader, path: str) -> None:
+    answer = reader.get(path)
+    assert answer.status_code == 400
+    assert "cannot be shown" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/paths", "/items", "/hot", "/events", "/drops", "/health", "/searches", "/meaning", "/path?path=x"]
+)
+def test_nothing_of_a_page_is_inline_or_from_elsewhere(reader: Reader, path: str) -> None:
+    page = reader.get(path)
+    assert page.status_code == 200
+    assert HOSTILE not in page.text
+    assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son\w+=|<style", page.text)
+    assert all(link.startswith(("/", "#")) for link in re.findall(r'(?:src|href|action)="([^"]*)"', page.text))

@@ -35,7 +35,14 @@ def upgrade() -> None:
         sa.Column("position", EVENT_ID, nullable=False),
         **OPTIONS,
     )
-    op.create_index("ix_pathhits_events_visitor", "pathhits_events", ["visitor", "moment"])
+    some = sa.text("visitor <> 0")
+    op.create_index(
+        "ix_pathhits_events_visitor",
+        "pathhits_events",
+        ["visitor", "moment"],
+        postgresql_where=some,
+        sqlite_where=some,
+    )
 
 
 def downgrade() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal_column, select, union_all
 
 from pathhits.core import labels
 from pathhits.core.recommending import ITEMS_A_VISITOR, VISITORS_AN_ITEM, Viewed
@@ -147,7 +147,10 @@ def first_day(now: int, days: int) -> int:
 
 def _last(condition: ColumnElement[bool], since: int, limit: int) -> Select[Any]:
     c = tables.events.c
-    query = select(c.moment, c.item_id, c.visitor, c.name).where(condition, c.moment >= since)
+    # Said in so many words, so that the index of those who are visitors is one for it.
+    query = select(c.moment, c.item_id, c.visitor, c.name).where(
+        condition, c.moment >= since, c.visitor != literal_column("0")
+    )
     some = query.order_by(c.moment.desc(), c.id.desc()).limit(limit).subquery()
     return select(some)
 

@@ -238,7 +238,14 @@ events = Table(
     Index("ix_pathhits_events_item_visitor", "item_id", "visitor", "moment"),
     Index("ix_pathhits_events_item_user", "item_id", "user_id", "moment"),
     Index("ix_pathhits_events_moment", "moment"),
-    Index("ix_pathhits_events_visitor", "visitor", "moment"),
+    # Of visitors only: the look-up of a sync, which does not say so, goes by item and visitor.
+    Index(
+        "ix_pathhits_events_visitor",
+        "visitor",
+        "moment",
+        postgresql_where=text("visitor <> 0"),
+        sqlite_where=text("visitor <> 0"),
+    ),
     **_APPENDED,
 )
 

@@ -43,7 +43,8 @@ ITEMS = ("product:jug", "product:mug", *(f"product:item-{number}" for number in 
 #: Pages with their parameters; each is looked at by axe.
 EVERY = (
     "/", "/?path=home", "/?metric=bounce_rate&range=7d", "/paths", "/path?path=home", "/items",
-    "/item?type=product&id=jug", "/hot", "/events", "/drops", "/health", "/meaning", "/nothing", "/?tz=Nowhere",
+    "/item?type=product&id=jug", "/hot", "/events", "/drops", "/values?of=browser", "/searches",
+    "/health", "/meaning", "/nothing", "/?tz=Nowhere",
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ class Lists:
         if view.query.page * ROWS > LAST_SEARCH:
             raise BadParameter("page", f"only the first {LAST_SEARCH:,} queries are shown: give a shorter period")
         found = search_list(self._hits, view, replace(view.query, limit=ROWS, filter=None), failed=failed)
-        kinds = [Link("All searches", view.url(failed=""), not failed)]
+        kinds = [Link("Popular", view.url(failed=""), not failed)]
         kinds += [Link("Found nothing", view.url(failed="1"), failed)]
         return self._list(view, found, kinds, searchable=False)
 

@@ -62,6 +62,7 @@ WITH_JSON = (
     "snapshot",
     "popularity",
     "also-viewed",
+    "clicks",
     "recommend",
     "forget",
     "searches",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -110,8 +111,12 @@ def _items(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
 
 
 def _searches(hits: PathHits) -> Iterator[tuple[tuple[str, str], int]]:
+    # What was in vain once may be found now: then a query is in both.
+    sums: Counter[str] = Counter()
     for row in (*hits.popular_searches(limit=ALL), *hits.failed_searches(limit=ALL)):
-        yield ("searches", row.query), row.searches
+        sums[row.query] += row.searches
+    for query, n in sums.items():
+        yield ("searches", query), n
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> None:

@@ -14,9 +14,9 @@ from flask import Flask
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from demo_app import traffic
-from demo_app.traffic.check import Check
+from demo_app.traffic.check import Check, read
 from demo_app.traffic.people import BOTS, BROWSERS, Crowd, Person
-from demo_app.traffic.plans import LONGEST_STAY, Plan, Step, make_plans
+from demo_app.traffic.plans import LONGEST_STAY, SEARCHES, Plan, Step, make_plans
 from demo_app.traffic.sending import Sender
 from demo_app.traffic.tally import COOLDOWN, DIMENSIONS, Figures, Tally, told
 from pathhits import PathHits
@@ -146,6 +146,20 @@ def test_a_run_over_midnight_says_so(someone: Person) -> None:
         assert not tally.over_midnight
         tally.answered(someone, Step("/", "home"), 200, moment)
     assert tally.over_midnight
+
+
+def test_a_query_that_was_in_vain_and_is_found_now_is_one_number(hits: PathHits) -> None:
+    for found in (0, 3, 3):
+        hits.track_search("sofa", result_count=found)
+    assert hits.flush(10)
+    hits.sync()
+    assert read(hits)["searches", "sofa"] == 3
+
+
+@pytest.mark.parametrize(("query", "found"), [(query, found) for _, query, found in SEARCHES])
+def test_the_shop_has_what_is_sought_as_far_as_it_is_said(shop: Flask, query: str, found: int) -> None:
+    page = shop.test_client().get("/search", query_string={"q": query}).text
+    assert ('class="card"' in page) == bool(found)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from typing import TYPE_CHECKING
 
 from flask import Flask, redirect, render_template, request, session, url_for
 from sqlalchemy import select
@@ -16,9 +17,14 @@ from demo_app.accounts import admins_only
 from demo_app.choosing import product_or_404
 from demo_app.counts import hot_products, the_hits, views_of
 from demo_app.models import Featured, Product, db
+from demo_app.searching import WEEK
 from demo_app.shelves import SHELVES, feature, unfeature
+from pathhits import StoreUnavailable
 
-HOT_SHOWN = 10
+if TYPE_CHECKING:
+    from pathhits.core.searches import SearchRow
+
+HOT_SHOWN = ROWS = 10
 LAST_PLACE = 99
 #: The texts of a product that can be edited, and how long each may be.
 TEXTS = {"name": 120, "summary": 200, "material": 120, "size": 120, "description": 2_000}
@@ -32,7 +38,13 @@ def overview() -> str:
     shelved = {row.product_id: row for row in db.session.scalars(select(Featured))}
     hot = hot_products(HOT_SHOWN)
     return render_template(
-        "admin.html", products=products, shelved=shelved, shelves=SHELVES, hot=hot, hot_views=views_of(hot)
+        "admin.html",
+        products=products,
+        shelved=shelved,
+        shelves=SHELVES,
+        hot=hot,
+        hot_views=views_of(hot),
+        **_searches(),
     )
 
 
@@ -72,6 +84,15 @@ def register(app: Flask) -> None:
     app.add_url_rule("/admin", "admin", overview)
     app.add_url_rule("/admin/products/<slug>", "admin_edit", edit, methods=["GET", "POST"])
     app.add_url_rule("/admin/products/<slug>/shelf", "admin_shelve", shelve, methods=["POST"])
+
+
+def _searches() -> dict[str, list[SearchRow] | None]:
+    """What was looked for in the last seven days, found and in vain; None where SQL is away."""
+    hits, since = the_hits(), datetime.datetime.now(datetime.UTC) - WEEK
+    try:
+        return {"popular": hits.popular_searches(since, ROWS), "failed": hits.failed_searches(since, ROWS)}
+    except StoreUnavailable:
+        return {"popular": None, "failed": None}
 
 
 def _wrong() -> str:

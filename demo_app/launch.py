@@ -41,6 +41,8 @@ START_TIMEOUT_S = 60.0
 LOG = "redis.log"
 #: Where the release leaves new passwords for a moment, in the demo's folder.
 PASSWORDS = "passwords"
+#: Where mails go unless the caller names a server that takes them, and to whom.
+MAILS, OWNER = "mails.txt", "owner@slowfield.example"
 APP = "demo_app:create_app"
 PROCESSES = ("web", "worker", "clock")
 
@@ -151,6 +153,8 @@ class _Demo:
         print(f"export {shown}\n")
         self._tell_passwords()
         print(f"The dashboard is at http://{HOST}:{self.port}/_pathhits/, its password is {self._password()}\n")
+        if self.env.get("PATHHITS_NOTIFY_FILE"):
+            print(f"E-mails are added to {self.env['PATHHITS_NOTIFY_FILE']}\n")
         print("Visitors come with: .venv/bin/python -m demo_app traffic --check\n", flush=True)
 
     def _tell_passwords(self) -> None:
@@ -221,10 +225,12 @@ def _environment(folder: Path) -> dict[str, str]:
     env.setdefault("PATHHITS_BEACON", "1")
     _prepare_past(env)
     env.setdefault("PATHHITS_ITEMS_EVERY", str(ITEMS_EVERY_S))
+    env.setdefault("PATHHITS_DASHBOARD_PASSWORD", secrets.token_urlsafe(9))
+    if not any(name.startswith("PATHHITS_NOTIFY") for name in env):
+        env |= {"PATHHITS_NOTIFY_FILE": str(folder / MAILS), "PATHHITS_NOTIFY_TO": OWNER}
     # Worker and clock have to know the shop's listeners, items and mirrors.
     env.setdefault("PATHHITS_APP", APP)
     env.setdefault("DEMO_DEBUG", "1")
-    env.setdefault("PATHHITS_DASHBOARD_PASSWORD", secrets.token_urlsafe(9))
     env.setdefault("DEMO_SECRET_KEY", secrets.token_hex(32))
     env.setdefault("BIND", HOST)
     env.setdefault("PORT", str(DEFAULT_PORT))

@@ -42,11 +42,16 @@ def related(product: Product) -> list[Product]:
 
 
 def recommended(product: Product, besides: Sequence[Product]) -> Recommended:
-    """What else to look at, without what the page shows anyway."""
+    """What else to look at, and not on the page anyway: what the same visitors viewed, where enough is known."""
+    there = {one.slug for one in besides}
+    liked = the_hits().also_viewed("product", product.slug, SHOWN + len(there))
+    found = products_of([one.item_id for one in liked if one.item_id not in there][:SHOWN])
+    if found:
+        return Recommended("also_viewed", found)
     shown = [product.id, *(one.id for one in besides)]
     same = select(Product).where(Product.brand == product.brand, Product.id.not_in(shown))
-    found = the_hits().order_by_views(same, Product.slug).limit(SHOWN)
-    return Recommended("same_workshop", db.session.scalars(found).all())
+    most_viewed = the_hits().order_by_views(same, Product.slug).limit(SHOWN)
+    return Recommended("same_workshop", db.session.scalars(most_viewed).all())
 
 
 def go(slug: str) -> Response:

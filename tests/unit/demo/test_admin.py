@@ -117,6 +117,24 @@ def test_a_product_stands_on_its_shelf_up_to_its_last_day(admin: FlaskClient, sh
         assert db.session.query(Featured).filter_by(shelf="gifts").one().until == today
 
 
+def test_the_overview_shows_what_was_looked_for_and_in_vain(
+    admin: FlaskClient, visitor: FlaskClient, hits: PathHits
+) -> None:
+    for query in ("jug", "Jug", "unicorn"):
+        visitor.get(f"/search?q={query}")
+    tell(hits)
+    shown = text(admin, "/admin")
+    assert "Looked for and found jug 2 searches" in shown
+    assert "Looked for in vain unicorn 1 search" in shown
+
+
+def test_the_dashboard_is_open_to_admins_and_closed_to_others(
+    admin: FlaskClient, visitor: FlaskClient, signed_in: Callable[[str], FlaskClient]
+) -> None:
+    assert admin.get("/_pathhits/").status_code == 200
+    assert visitor.get("/_pathhits/").status_code == signed_in("anna").get("/_pathhits/").status_code == 403
+
+
 def test_the_overview_shows_the_columns_that_pathhits_keeps(admin: FlaskClient, hits: PathHits) -> None:
     guest = admin.application.test_client()
     for n in range(hits.settings.hot_at):

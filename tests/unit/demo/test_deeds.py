@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from demo_app.models import Like, Rating, Watched, db
 from pathhits import PathHits
-from tests.unit.demo.conftest import OWN, text, token
+from tests.unit.demo.conftest import BROWSER, OWN, text, token
 
 JUG = "/products/stoneware-jug"
 
@@ -149,3 +149,17 @@ def test_a_click_on_a_recommendation_is_an_event_with_its_reason(visitor: FlaskC
     assert hits.flush(10)
     assert hits.counter("product", "long-planter", "recommendation_clicks") == 1
     assert "From the same workshop" in text(visitor, JUG)
+
+
+def test_what_the_same_visitors_viewed_is_recommended_once_it_is_known(
+    shop: Flask, hits: PathHits, visitor: FlaskClient
+) -> None:
+    for n in range(hits.settings.recommend_min_visitors):
+        for path in (JUG, "/products/hand-fork"):
+            shop.test_client().get(path, headers={"User-Agent": f"{BROWSER} {n}"})
+    assert hits.flush(10)
+    hits.sync()
+    hits.recommend()
+    page = visitor.get(JUG).text
+    assert "Others who looked at this also looked at" in page
+    assert "/go/hand-fork?because=also_viewed&amp;beside=stoneware-jug" in page

@@ -39,9 +39,9 @@ def product_detail(slug: str) -> str:
     """One product; all of them are counted under the one label of this route."""
     product = product_or_404(slug)
     beside = related(product)
-    return render_template(
-        "product_detail.html", product=product, related=beside, recommended=recommended(product, beside)
-    )
+    more = recommended(product, beside)
+    the_hits().track_recommendations_shown("product", more.reason, len(more.products))
+    return render_template("product_detail.html", product=product, related=beside, recommended=more)
 
 
 def about() -> str:

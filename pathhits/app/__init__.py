@@ -15,12 +15,23 @@ from pathhits.app.recommending import Recommending
 from pathhits.app.searching import Searching
 from pathhits.app.showing import Showing
 from pathhits.app.snapshots import Snapshotting
+from pathhits.app.transferring import Transferring
 from pathhits.app.watching import Watching
 from pathhits.errors import SettingsError
 
 
 class PathHits(
-    Caching, Explaining, Forgetting, Popular, Reading, Recommending, Searching, Showing, Snapshotting, Watching
+    Caching,
+    Explaining,
+    Forgetting,
+    Popular,
+    Reading,
+    Recommending,
+    Searching,
+    Showing,
+    Snapshotting,
+    Transferring,
+    Watching,
 ):
     """Counts the pages of one app. Building it connects to nothing; what it needs is made when first used.
 

@@ -29,6 +29,7 @@ from pathhits.cli import (
     schedule,
     searches,
     snapshot,
+    transfer,
     upkeep,
 )
 from pathhits.cli.options import Moment
@@ -74,6 +75,8 @@ COMMANDS = (
     listeners.dead,
     notify.notify_command,
     keys.key,
+    transfer.export_command,
+    transfer.import_command,
     popularity.popularity_command,
     schedule.schedule_command,
     snapshot.snapshot_command,

@@ -202,6 +202,15 @@ def begin_writing(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def begin_reading(connection: Connection) -> Connection:
+    """Begin a transaction whose statements all see one moment, as MariaDB's do by themselves."""
+    if connection.dialect.name == "postgresql":
+        return connection.execution_options(isolation_level="REPEATABLE READ")
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN")
+    return connection
+
+
 def present(connection: Connection, column: Column[bytes], keys: Sequence[bytes]) -> set[bytes]:
     """Which of ``keys`` a column of bytes holds."""
     return {bytes(row[0]) for row in _found(connection, column.name, column, keys)}

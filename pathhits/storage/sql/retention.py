@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, select, tuple_
 
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Upsert, upsert
-from pathhits.storage.sql.tables import PRUNED
+from pathhits.storage.sql.tables import IMPORTED, PRUNED
 from pathhits.storage.sql.transactions import write
 
 _SUMS = ("hits", "requests", "paths", "events", "errors")
@@ -82,7 +82,9 @@ class Retention:
         def work(connection: Connection) -> int:
             c = tables.ledger.c
             old = select(c.generation, c.applied_at, *(c[name] for name in _SUMS)).where(c.applied_at < before)
-            old = old.where(c.generation != PRUNED).order_by(c.applied_at).limit(limit + len(live)).with_for_update()
+            # A chunk of an import is known by its row for good: its file may be imported again at any time.
+            old = old.where(c.generation != PRUNED, c.generation.not_like(f"{IMPORTED}%"))
+            old = old.order_by(c.applied_at).limit(limit + len(live)).with_for_update()
             rows = [row for row in connection.execute(old) if row.generation not in live][:limit]
             if rows:
                 upsert(connection, _FOLD, [_sum(rows)])

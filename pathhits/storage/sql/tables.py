@@ -38,6 +38,8 @@ DUE, DONE, DEAD = range(3)
 
 #: What the ledger calls the sum of the rows that it no longer keeps.
 PRUNED = "(pruned)"
+#: How the ledger calls the chunks of an import, which it keeps.
+IMPORTED = "import:"
 
 metadata = MetaData()
 

@@ -133,6 +133,17 @@ class View:
         """Hits of one label, and its visitors, by step."""
         return self._subject(PATHS, HITS, labels.clean(label), starts, until)
 
+    def courses(self, wanted: Sequence[str], starts: Sequence[datetime], until: datetime) -> dict[str, list[int]]:
+        """Hits of each label by step, in one statement for all of them."""
+        named = {label: labels.clean(label) for label in wanted}
+        stored = self._browse.subjects(PATHS, sorted(set(named.values())), runs(starts, until), self._generations)
+        sums, where, window = Counter(stored.amounts), bucket_index(starts), _window(starts[0], until)
+        asked = set(named.values())
+        for delta, n in self._unstored(stored.applied):
+            if delta.counter == HITS and delta.subject in asked and window.holds(delta.hour):
+                sums[delta.subject, where(delta.hour)] += n
+        return {label: [sums[clean, step] for step in range(len(starts))] for label, clean in named.items()}
+
     def item(self, subject: str, starts: Sequence[datetime], until: datetime) -> list[Step]:
         """Views of one item (``type:id``), and its visitors, by step."""
         return self._subject(ITEMS, VIEWS, subject, starts, until)
@@ -140,7 +151,7 @@ class View:
     def _subject(
         self, family: Family, counter: str, subject: str, starts: Sequence[datetime], until: datetime
     ) -> list[Step]:
-        found = self._browse.subject(family, subject, runs(starts, until), self._generations)
+        found = self._browse.subjects(family, [subject], runs(starts, until), self._generations)
         stored = Sums({(counter, step): n for (_, step), n in found.amounts.items()}, found.applied)
         waiting = self._waiting(
             stored, starts, until, lambda delta: delta.counter == counter and delta.subject == subject

@@ -75,6 +75,8 @@ def test_steps_sum_up_to_what_was_counted_whatever_their_length(hits: PathHits) 
         assert [step.amounts.get(HITS, 0) for step in view.site(starts, UNTIL)] == expected
         one = [within(truth, start, end)["/page 03"] for start, end in zip(starts, ends, strict=True)]
         assert [step.amounts.get(HITS, 0) for step in view.label("/page 03", starts, UNTIL)] == one
+        courses = view.courses(["/page 03", "/nobody"], starts, UNTIL)
+        assert courses == {"/page 03": one, "/nobody": [0] * len(starts)}
 
 
 def test_a_label_by_utc_days_is_the_same_from_the_table_of_days(hits: PathHits) -> None:

@@ -14,7 +14,6 @@ from pathhits.dashboard.pages.lists import Bar, BarList, shares
 from pathhits.dashboard.pages.view import FILTER_NAMES, View
 from pathhits.dashboard.queries import Query
 from pathhits.dashboard.rendering import to
-from pathhits.hits import HITS
 
 #: Steps of a small chart, at most: more of them cannot be seen in 60 pixels.
 SPARK_STEPS = 366
@@ -148,9 +147,6 @@ def _courses(look: Look, query: Query, labels: Sequence[str]) -> dict[str, str]:
     if not 1 < len(starts) <= SPARK_STEPS:
         return {}
     begun = sum(start <= query.now for start in starts)
-    values = {
-        label: [step.amounts.get(HITS, 0) for step in look.label(label, starts, query.until)][:begun]
-        for label in labels
-    }
+    values = {label: course[:begun] for label, course in look.courses(labels, starts, query.until).items()}
     top = max((n for course in values.values() for n in course), default=0)
     return {label: sparkline(course, top, len(starts)) for label, course in values.items()}

@@ -98,16 +98,17 @@ class Browse:
         ]
         return self._sums(parts, generations)
 
-    def subject(self, family: Family, subject: str, steps: Sequence[Run], generations: Sequence[str]) -> Sums:
-        """What was counted of one subject by step, under the counter ""; of days where steps are whole UTC days."""
+    def subjects(self, family: Family, wanted: Sequence[str], steps: Sequence[Run], generations: Sequence[str]) -> Sums:
+        """What was counted of each subject by step, under its name; of days where steps are whole UTC days."""
         daily = all(run.first % 24 == 0 and run.width % 24 == 0 for run in steps)
         table, amount, unit = (family.days, family.daily, 24) if daily else (family.hours, family.hourly, 1)
-        when = table.c.day if daily else table.c.hour
-        found = select(family.totals.c.id).where(family.key == labels.key(subject)).scalar_subquery()
+        when, owned = table.c.day if daily else table.c.hour, family.totals.c.id == table.c[family.owner]
         parts = [
-            select(literal("", String()).label("counter"), step.label("step"), func.sum(amount).label("n"))
-            .where(table.c[family.owner] == found, when >= run.first, when < run.first + run.width * run.steps)
-            .group_by("step")
+            select(family.name.label("counter"), step.label("step"), func.sum(amount).label("n"))
+            .join_from(table, family.totals, owned)
+            .where(family.key.in_([labels.key(one) for one in wanted]))
+            .where(when >= run.first, when < run.first + run.width * run.steps)
+            .group_by(family.name, "step")
             for run, step in _steps(when, [Run(run.first // unit, run.width // unit, run.steps) for run in steps])
         ]
         return self._sums(parts, generations)

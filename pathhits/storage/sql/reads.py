@@ -354,14 +354,15 @@ def counted_in(family: Family, window: Window, more: Sequence[str] = ()) -> From
     by_day = select(days[family.owner].label("owner"), family.daily.label("amount"), *(days[name] for name in more))
     by_hour = select(hours[family.owner].label("owner"), family.hourly.label("amount"), *(hours[name] for name in more))
     first, after = window.whole_days()
-    whole = [day >= first] if first is not None else []
-    whole += [day < after] if after is not None else []
-    edges = [hour < first * 24] if first is not None else []
-    edges += [hour >= after * 24] if after is not None else []
     if first is not None and after is not None and first >= after:
         parts = [by_hour.where(window.hours(hour))]
     else:
-        parts = [by_day.where(*whole), by_hour.where(window.hours(hour), or_(*edges))]
-    both = union_all(*parts).subquery()
+        whole = [day >= first] if first is not None else []
+        whole += [day < after] if after is not None else []
+        # Each edge apart: joined by OR, a database reads the hours of the whole window to find them.
+        edges = [] if first is None else [Window(window.since, first * 24)]
+        edges += [] if after is None else [Window(after * 24, window.until)]
+        parts = [by_day.where(*whole), *(by_hour.where(one.hours(hour)) for one in edges if one.since != one.until)]
+    both = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery()
     sums = [func.sum(both.c[name]).label(name) for name in ("amount", *more)]
     return select(both.c.owner, *sums).group_by(both.c.owner).subquery()

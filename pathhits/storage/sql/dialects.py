@@ -47,8 +47,8 @@ ROWS_A_STATEMENT = 2_000
 #: table leaves traces in the catalogue, so that the small syncs of every few seconds do without.
 COPY_FROM = 1_000
 #: For such a transaction alone: 4 MB would send 50,000 rows to the disk for each sort; the table has no statistics, and
-#: the sizes guessed for its joins have them compiled and sorted, which costs more than to run and to hash them.
-_FOR_MANY_ROWS = "SET LOCAL work_mem = '32MB'; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off"
+#: the sizes guessed for its joins have them sorted, which costs more than to hash them.
+_FOR_MANY_ROWS = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_mergejoin = off"
 
 #: PostgreSQL: serialization failure, deadlock, lock not available.
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from importlib import import_module
 from pathlib import Path
-from threading import Event
 
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
@@ -57,13 +56,14 @@ class Stopped(Exception):
 
 def launch() -> int:
     """Run the demo until it is told to stop; returns 0 then, 1 when it cannot start or a process of it ends."""
-    stop = Event()
+    # No Event: its lock may be held by the very code that a signal interrupts, and the demo would never end.
+    asked = list[int]()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _frame: asked.append(number))
     try:
         folder = _folder()
         with _held(folder) as lock, _children(lock) as children:
-            _Demo(folder, children, stop).run()
+            _Demo(folder, children, asked).run()
     except Stopped:
         print("demo: stopped")
         return 0
@@ -76,10 +76,10 @@ def launch() -> int:
 class _Demo:
     """One run of the demo."""
 
-    def __init__(self, folder: Path, children: Children, stop: Event) -> None:
+    def __init__(self, folder: Path, children: Children, asked: list[int]) -> None:
         self.folder = folder
         self.children = children
-        self.stop = stop
+        self.asked = asked
         self.passwords = ""
         self.env = _environment(folder)
         self.port = _free_or_wanted_port(self.env)
@@ -184,7 +184,8 @@ class _Demo:
                 )
             if time.monotonic() > deadline:
                 raise LaunchError(f"{message} within {timeout:g} seconds")
-            if self.stop.wait(POLL_S):
+            time.sleep(POLL_S)
+            if self.asked:
                 raise Stopped
 
 

@@ -68,6 +68,7 @@ WITH_JSON = (
     "searches",
     "explain",
     "notify",
+    "import",
 )
 
 Run = Callable[..., Result]

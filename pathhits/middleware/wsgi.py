@@ -85,8 +85,8 @@ def count_wsgi(
     """``app`` with its requests counted through ``recorder``. ``proxy_header`` is "" where no proxy is trusted.
 
     ``resolve`` makes a label of the rule that werkzeug matched, and ``as_request`` of an environ what the app's own
-    functions are given; an integration may know better. What is returned is a
-    plain function, as the call of an object would cost every request more than all that is noted here.
+    functions are given; an integration may know better. What is returned is a plain function, as the call of an object
+    would cost every request more than all that is noted here.
     """
     read = EnvironReader(proxy_header).read
     record, item_routes, asking = recorder.record, recorder.item_routes, recorder.asking

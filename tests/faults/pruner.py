@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -12,12 +10,13 @@ from pathhits import PathHits
 from pathhits.jobs import prune, recount
 from pathhits.storage.sql import recount as recounting
 from pathhits.storage.sql import retention
+from tests.faults.dying import die_at_each, points_of
 from tests.faults.syncer import around
 
 #: The steps of a run, in their order.
 STEPS = ("events", "ledger", "fold", "values", "commit", "step", "days", "item")
 #: Where a run can die: before and after each step.
-POINTS = tuple(f"{when} {step}" for step in STEPS for when in ("before", "after"))
+POINTS = points_of(STEPS)
 
 
 def instrument(hits: PathHits, reached: Callable[[str], None]) -> None:
@@ -35,21 +34,15 @@ def instrument(hits: PathHits, reached: Callable[[str], None]) -> None:
 
 def main(moment: datetime) -> None:
     """Print the points where a process really died."""
-    for point in POINTS:
-        pid = os.fork()
-        if pid == 0:
-            _die_at(point, moment)
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        print("died" if os.WIFSIGNALED(status) else "survived", point, flush=True)
 
+    def run(point: str, reached: Callable[[str], None]) -> None:
+        hits = PathHits()
+        instrument(hits, reached)
+        if point.rpartition(" ")[2] not in ("step", "days", "item"):
+            hits.prune(moment)
+        hits.recount()
 
-def _die_at(point: str, moment: datetime) -> None:
-    hits = PathHits()
-    instrument(hits, lambda reached: os.kill(os.getpid(), signal.SIGKILL) if reached == point else None)
-    if point.rpartition(" ")[2] not in ("step", "days", "item"):
-        hits.prune(moment)
-    hits.recount()
+    die_at_each(POINTS, run)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -11,12 +9,13 @@ from datetime import datetime
 from pathhits import PathHits
 from pathhits.jobs import items
 from pathhits.storage.sql import hotness
+from tests.faults.dying import die_at_each, points_of
 from tests.faults.syncer import around
 
 #: The steps of a run, in their order.
 STEPS = ("due", "lock", "count", "store", "changing", "commit", "changed")
 #: Where a run can die: before and after each step.
-POINTS = tuple(f"{when} {step}" for step in STEPS for when in ("before", "after"))
+POINTS = points_of(STEPS)
 
 
 def instrument(hits: PathHits, reached: Callable[[str], None]) -> None:
@@ -33,19 +32,13 @@ def instrument(hits: PathHits, reached: Callable[[str], None]) -> None:
 
 def main(moment: datetime) -> None:
     """Print the points where a process really died."""
-    for point in POINTS:
-        pid = os.fork()
-        if pid == 0:
-            _die_at(point, moment)
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        print("died" if os.WIFSIGNALED(status) else "survived", point, flush=True)
 
+    def run(point: str, reached: Callable[[str], None]) -> None:
+        hits = PathHits()
+        instrument(hits, reached)
+        hits.refresh_items(moment)
 
-def _die_at(point: str, moment: datetime) -> None:
-    hits = PathHits()
-    instrument(hits, lambda reached: os.kill(os.getpid(), signal.SIGKILL) if reached == point else None)
-    hits.refresh_items(moment)
+    die_at_each(POINTS, run)
 
 
 if __name__ == "__main__":

@@ -120,8 +120,9 @@ def _connect(timeout: float | None, dialect: Dialect, record: Any, arguments: An
     except TypeError as error:
         raise SettingsError(f"DATABASE_URL: {error}; look at what follows ? in the URL") from error
     # Our statements take milliseconds, and to compile one takes hundreds: what a sum costs is guessed far too high.
+    connection.autocommit = True  # one question, and nothing to commit
     connection.execute("SET jit = off")
-    connection.commit()
+    connection.autocommit = False
     connection.patience = timeout
     return connection
 

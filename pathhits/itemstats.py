@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
@@ -28,6 +28,8 @@ ITEMS_REMEMBERED = 1_000
 LISTS_REMEMBERED = 100
 #: Counters of an item that have a pending part, in the order of `_Pending`.
 COUNTERS = (VIEWS, VISITS, SECONDS, TIMED)
+#: Names of counters that a process remembers to have read, beside those that it declared.
+NAMES_REMEMBERED = 100
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -67,12 +69,16 @@ class ItemReads:
         settings: Settings,
         clock: Callable[[], float] = time.time,
         recommended_version: Callable[[], str] = lambda: CHANGING,
+        counters: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._pending = pending
         self._stored = stored
         self._hot_version = hot_version
         self._recommended_version = recommended_version
         self._clock = clock
+        #: The names of what events add to, as far as this process declared them; and those that it found in SQL.
+        self._counters = counters
+        self._found: dict[str, None] = {}
         self._fresh_ms = round(settings.cache_recent_views * 1000)
         self._recent: Remembered[str, tuple[ItemVersion, int]] = Remembered(
             settings.cache_recent_views, ITEMS_REMEMBERED, clock
@@ -90,17 +96,19 @@ class ItemReads:
     def item_stats(self, item_type: str, item_id: object) -> ItemStats:
         """All that is known of an item, in one Redis call and one SQL statement.
 
-        While Redis is away it is what SQL has, and ``partial``.
+        Where SQL has a counter that this process never heard of, it asks both once more, as that may have a pending
+        part. While Redis is away it is what SQL has, and ``partial``.
         """
         item, now = subject(item_type, item_id), self._clock()
-        try:
-            live = self._pending.by_hour([(counter, item) for counter in COUNTERS])
-            partial = False
-        except redis.RedisError:
-            live, partial = [], True
-        stored, recent, days = self._stored_item(item, now, [one.generation for one in live])
-        waiting = _Pending.of([one for one in live if one.generation not in stored.applied])
+        names = self._names()
+        live, stored, recent, days = self._asked(item, now, names)
+        if live and self._learn(stored.counters, names):
+            names = self._names()
+            live, stored, recent, days = self._asked(item, now, names)
+        partial = live is None
+        waiting = _Pending.of([one for one in live or () if one.generation not in stored.applied], len(names))
         views, _, visits, seconds, timed = stored.version
+        added = dict.fromkeys(stored.counters, 0) | dict(zip(names, waiting.counters, strict=True))
         return ItemStats(
             item_type,
             str(item_id),
@@ -115,7 +123,28 @@ class ItemReads:
             _moment(stored.last_seen),
             _moment(stored.hot_changed_at),
             partial,
+            {name: Count(stored.counters.get(name, 0), n, partial=partial) for name, n in added.items()},
         )
+
+    def _asked(
+        self, item: str, now: float, names: Sequence[str]
+    ) -> tuple[list[PendingHours] | None, StoredItem, int, tuple[Day, ...]]:
+        """What waits in Redis, None while it is away, and then what SQL has."""
+        try:
+            live = self._pending.by_hour([(counter, item) for counter in (*COUNTERS, *names)])
+        except redis.RedisError:
+            return None, *self._stored_item(item, now, ())
+        return live, *self._stored_item(item, now, [one.generation for one in live])
+
+    def _names(self) -> list[str]:
+        """The names of all counters that this process knows of, each once."""
+        return list(dict.fromkeys([*self._counters(), *self._found]))
+
+    def _learn(self, stored: Iterable[str], known: Sequence[str]) -> bool:
+        """Remember counters that were stored by apps with other event types; whether there are any new ones."""
+        new = [name for name in stored if name not in known][: NAMES_REMEMBERED - len(self._found)]
+        self._found.update(dict.fromkeys(new))
+        return bool(new)
 
     def _stored_item(
         self, item: str, now: float, generations: Sequence[str]
@@ -186,18 +215,21 @@ class _Pending:
     visits: int
     seconds: int
     timed: int
+    counters: list[int]
     days: dict[int, list[int]]
 
     @classmethod
-    def of(cls, live: Sequence[PendingHours]) -> _Pending:
+    def of(cls, live: Sequence[PendingHours], names: int) -> _Pending:
+        width = len(COUNTERS) + names
         days: dict[int, list[int]] = {}
         for one in live:
             for hour, counts in one.hours.items():
-                sums = days.setdefault(hour // 24, [0] * len(COUNTERS))
+                sums = days.setdefault(hour // 24, [0] * width)
                 for place, n in enumerate(counts):
                     sums[place] += n
-        views, visits, seconds, timed = (sum(sums[place] for sums in days.values()) for place in range(len(COUNTERS)))
-        return cls(views, visits, seconds, timed, days)
+        totals = [sum(sums[place] for sums in days.values()) for place in range(width)]
+        views, visits, seconds, timed = totals[: len(COUNTERS)]
+        return cls(views, visits, seconds, timed, totals[len(COUNTERS) :], days)
 
 
 def _days_shown(days: Sequence[Day], waiting: _Pending, now: float) -> tuple[ItemDay, ...]:
@@ -206,7 +238,7 @@ def _days_shown(days: Sequence[Day], waiting: _Pending, now: float) -> tuple[Ite
     shown = []
     for day in range(today - DAYS_SHOWN + 1, today + 1):
         had = stored.get(day, Day(day, 0, 0, 0, 0, 0))
-        views, visits, seconds, _ = waiting.days.get(day, (0, 0, 0, 0))
+        views, visits, seconds, *_ = waiting.days.get(day, (0, 0, 0))
         shown.append(
             ItemDay(
                 (_EPOCH + timedelta(days=day)).date(),

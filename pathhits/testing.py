@@ -452,7 +452,7 @@ def counting(app: Any = None, *, at: datetime | None = None) -> Iterator[Counted
         "ledger": _NoLedger(),
         "stats": stats,
         "value_reads": ValueReads(pending, stored, hits.settings.redis_url, lambda: clock.now.timestamp()),
-        "item_reads": ItemReads(sink, stored, lambda: "", hits.settings, lambda: clock.now.timestamp()),
+        "item_reads": _item_reads(hits, sink, stored, clock),
         "court": sink.court,
         "viewing": viewing,
         "tracking": Tracking(hits.event_types, buffer, viewing, hits.guard, hits.settings),
@@ -544,6 +544,12 @@ class _StampedViewing(Viewing):
 
     def _asked(self, seen: Seen) -> str | None:
         return super()._asked(_at(seen, self._clock))
+
+
+def _item_reads(hits: PathHits, sink: MemorySink, stored: Reads, clock: Clock) -> ItemReads:
+    """Questions about items, answered from memory."""
+    counters = lambda: hits.event_types.counters  # noqa: E731  # declared later too
+    return ItemReads(sink, stored, lambda: "", hits.settings, lambda: clock.now.timestamp(), counters=counters)
 
 
 @contextmanager

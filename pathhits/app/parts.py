@@ -267,6 +267,7 @@ class Parts:
             self.hot_version.get,
             self.settings,
             recommended_version=self.recommended_version.get,
+            counters=lambda: self.event_types.counters,
         )
 
     def queue_connection(self) -> Redis:

@@ -211,8 +211,7 @@ def top_command(
 def item_command(hits: PathHits, item_type: str, item_id: str, as_json: bool) -> None:
     """Print what is known of one item: views, visitors, visits, time, whether it is hot, and its last seven days."""
     found = _item(hits, item_type, item_id)
-    counts = hits.stats.counters(item_type, [(item_id, name) for name in hits.event_types.counters])
-    counters = {name: int(n) for name, n in zip(hits.event_types.counters, counts, strict=True) if n}
+    counters = {name: int(n) for name, n in found.counters.items() if n}
     today, recent = found.days[-1].visitors, sum(day.visitors for day in found.days)
     if as_json:
         print_json(found.as_dict() | {"visitors_today": today, "recent_visitors": recent, "counters": counters})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -28,7 +29,9 @@ class ItemStats:
     sync, each counted once a salt period. ``recent_views`` are those of the last seven days, to the moment.
     ``average_duration`` is the mean time (s) of the views that were followed by another hit, None when none was.
     ``days`` are the last seven UTC days, the oldest first, today the last. ``first_seen`` and ``last_seen`` are of
-    stored views. ``partial`` says that a store did not answer in time, and that this is what was known before.
+    stored views. ``counters`` are what events added to (``likes``, ``downloads`` ...), each stored + pending: every one
+    that the app knows, 0 among them, and every one that is stored. ``partial`` says that a store did not answer in
+    time, and that this is what was known before.
     """
 
     item_type: str
@@ -44,6 +47,7 @@ class ItemStats:
     last_seen: datetime | None = None
     hot_changed_at: datetime | None = None
     partial: bool = False
+    counters: Mapping[str, Count] = field(default_factory=dict, hash=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain values, for JSON."""
@@ -57,7 +61,12 @@ def last_known(known: ItemStats | None, found: ItemStats | None, item_type: str,
         key=lambda one: one.views,
         default=ItemStats(item_type, item_id),
     )
-    return replace(best, views=Count(best.views.stored, best.views.pending, partial=True), partial=True)
+    counters = {name: _partial(count) for name, count in best.counters.items()}
+    return replace(best, views=_partial(best.views), partial=True, counters=counters)
+
+
+def _partial(count: Count) -> Count:
+    return Count(count.stored, count.pending, partial=True)
 
 
 @dataclass(frozen=True, slots=True)

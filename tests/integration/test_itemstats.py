@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, update
+from sqlalchemy import delete, event, insert, select, update
 
 from pathhits import PathHits
 from pathhits.core.itemstats import HotRow, ItemStats
@@ -61,6 +61,15 @@ def stored(hits: PathHits, item: str, **values: int) -> None:
     """Set columns of an item, as a sync leaves them."""
     with hits.engine.begin() as connection:
         connection.execute(update(tables.items).where(tables.items.c.item == item).values(values))
+
+
+def count(hits: PathHits, item: str, **counters: int) -> None:
+    """Store counters of an item, as a sync leaves what an app with whatever event types added."""
+    put_views(hits, item, [(now(), 1)])
+    with hits.engine.begin() as connection:
+        one = connection.scalar(select(tables.items.c.id).where(tables.items.c.item == item))
+        rows = [{"item_id": one, "counter": name, "total": n} for name, n in counters.items()]
+        connection.execute(insert(tables.item_counters), rows)
 
 
 class Asked:
@@ -140,6 +149,27 @@ def test_pending_visits_and_seconds_count_too_and_are_never_below_nothing(hits: 
     assert (found.days[-1].visits, found.days[-1].seconds) == (0, 0)
 
 
+def test_counters_are_stored_and_pending_whoever_declared_them(hits: PathHits) -> None:
+    hits.event_type("product.shared", counter="shares", value=2)
+    assert set(hits.item_stats("product", 42).counters) == {*hits.event_types.counters}
+    count(hits, "product:42", likes=5, votes=7)
+    count(hits, "product:43", likes=9)
+    pend(hits, {("likes", "product:42"): -2, ("shares", "product:42"): 4, ("votes", "product:42"): 1})
+    pend(hits, {("likes", "product:42"): 1}, HOUR - 30)
+    found = hits.item_stats("product", 42).counters
+    assert {name: (n.stored, n.pending) for name, n in found.items() if n} == {
+        "likes": (5, -1),
+        "shares": (0, 4),
+        "votes": (7, 1),
+    }
+    assert found["downloads"] == 0
+    hits.sync()
+    after = hits.item_stats("product", 42)
+    assert after.counters == found
+    assert after.counters["likes"].pending == 0
+    assert after.as_dict()["counters"] == found
+
+
 def test_a_generation_that_is_in_sql_and_still_in_redis_counts_once(
     hits: PathHits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +217,17 @@ def test_a_warm_item_takes_one_redis_call_and_one_statement(hits: PathHits, monk
     assert asked.since() == (1, 1)
     hits.item_stats("product", "never seen")
     assert asked.since() == (1, 1), "nor does a cold one take more"
+
+
+def test_a_warm_item_with_counters_takes_no_more(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:
+    count(hits, "product:42", shares=2, likes=1)
+    pend(hits, {("shares", "product:42"): 3})
+    asked = Asked(hits, monkeypatch)
+    found = [hits.item_stats("product", 42).counters["shares"]]
+    assert asked.since() == (2, 2), "a name that was never heard of is asked for once more"
+    found.append(hits.item_stats("product", 42).counters["shares"])
+    assert asked.since() == (1, 1)
+    assert [(one, one.stored, one.pending) for one in found] == [(5, 2, 3)] * 2
 
 
 # What is remembered.
@@ -326,16 +367,20 @@ def test_without_redis_it_is_what_was_known_and_partial(own_server: Start, sqlit
     hits = PathHits(redis_url=server.url, database_url=sqlite_url, request_deadline=30.0)
     hits.migrate()
     put_views(hits, "product:42", [(now(), 1)])
-    pend(hits, {(VIEWS, "product:42"): 3})
+    pend(hits, {(VIEWS, "product:42"): 3, ("likes", "product:42"): 2})
+    count(hits, "product:43", likes=3, votes=4)
     assert not hits.item_stats("product", 42).partial
     put_views(hits, "product:a", [(now(), n) for n in range(1, 101)])
     hits.refresh_items()
     server.kill()
     found = hits.item_stats("product", 42)
     assert (int(found.views), found.views.partial, found.partial) == (4, True, True)
+    assert (found.counters["likes"], found.counters["likes"].partial) == (2, True)
     newcomer = PathHits(hits.settings)
     found = newcomer.item_stats("product", 42)
     assert (int(found.views), found.recent_views, found.partial) == (1, 1, True), "SQL is still there"
+    found = newcomer.item_stats("product", 43)
+    assert (found.counters["likes"], found.counters["votes"], found.counters["votes"].partial) == (3, 4, True)
     assert [row.item_id for row in newcomer.hot_items("product")] == ["a"]
     with pytest.raises(StoreUnavailable, match="Redis at"):
         newcomer.refresh_items()

@@ -29,6 +29,8 @@ FILL = (
     "INSERT INTO pathhits_item_days (item_id, day, views, visitors)"
     " SELECT i, d, 1, 1 FROM generate_series(1, :items) i,"
     " generate_series(:now / 86400000 - :days, :now / 86400000) d",
+    "INSERT INTO pathhits_item_counters (item_id, counter, total)"
+    " SELECT i, 'c' || c, 1 FROM generate_series(1, :items) i, generate_series(1, 20) c",
     "ANALYZE",
 )
 
@@ -70,6 +72,7 @@ def test_the_page_of_an_item(hits: PathHits) -> None:
     assert "ix_pathhits_events_item_moment" in plan, plan
     assert "pathhits_items_item_key_key" in plan, plan
     assert "pathhits_item_days_pkey" in plan, plan
+    assert "pathhits_item_counters_pkey" in plan, plan
     assert "Seq Scan" not in plan, plan
 
 

@@ -154,8 +154,6 @@ def item(hits: PathHits, view: View, query: Query, item_type: str, item_id: str)
     """One item, and its views in the period by step."""
     stats = hits.item_reads.item_stats(item_type, item_id)
     more = hits.browsing.item(subject(item_type, item_id), HOT_CHANGES)
-    names = sorted({*more.counters, *hits.event_types.counters})
-    totals = hits.stats.counters(item_type, [(item_id, name) for name in names])
     return Item(
         stats.item_type,
         stats.item_id,
@@ -171,7 +169,7 @@ def item(hits: PathHits, view: View, query: Query, item_type: str, item_id: str)
         _here(stats.last_seen, query),
         more.rank,
         stats.partial,
-        tuple(CounterRow(name, int(n)) for name, n in zip(names, totals, strict=True) if n or name in more.counters),
+        tuple(CounterRow(name, int(n)) for name, n in sorted(stats.counters.items()) if n or name in more.counters),
         tuple(HotChange(_moment(moment, query), is_hot, recent_views) for moment, is_hot, recent_views in more.changes),
         _views(view, query, subject(item_type, item_id)),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -66,6 +66,7 @@ class StoredItem:
     last_seen: int | None = None
     hot_changed_at: int | None = None
     applied: frozenset[str] = frozenset()
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 class HotItem(NamedTuple):
@@ -95,14 +96,14 @@ class Wanted:
 
 
 NOTHING = ItemVersion(0, 0, 0, 0, 0)
-_ROW, _DAY, _GENERATION = 0, 1, 2
+_ROW, _DAY, _GENERATION, _COUNTER = 0, 1, 2, 3
 #: Numbers in a row of the statement; what has fewer is filled up.
 _WIDTH = 10
 
 
 def item_query(wanted: Wanted, generations: Sequence[str]) -> CompoundSelect[Any]:
     """One statement for all that is stored of an item, and which of the generations that includes."""
-    parts = [_totals(wanted), _days(wanted)]
+    parts = [_totals(wanted), _days(wanted), _counters(wanted)]
     if generations:
         c = tables.ledger.c
         parts.append(_part(_GENERATION, c.generation, []).where(c.generation.in_(generations)))
@@ -126,6 +127,7 @@ def item_of(rows: Sequence[Any], wanted: Wanted) -> StoredItem:
         last_seen,
         hot_changed_at,
         applied,
+        {row[1]: row[2] for row in rows if row[0] == _COUNTER},
     )
 
 
@@ -148,6 +150,12 @@ def _days(wanted: Wanted) -> Select[Any]:
     part = part.join_from(tables.items, tables.item_days, d.item_id == c.id)
     known = _is(wanted.days)
     return part.where(c.item_key == labels.key(wanted.item), d.day >= wanted.first_day, ~known)
+
+
+def _counters(wanted: Wanted) -> Select[Any]:
+    c, n = tables.items.c, tables.item_counters.c
+    part = _part(_COUNTER, n.counter, [n.total]).join_from(tables.items, tables.item_counters, n.item_id == c.id)
+    return part.where(c.item_key == labels.key(wanted.item))
 
 
 def _part(kind: int, text: ColumnElement[str], numbers: Sequence[ColumnElement[Any]]) -> Select[Any]:

@@ -21,6 +21,7 @@ from demo_app import (
     formats,
     forms,
     happened,
+    kept,
     mine,
     models,
     pages,
@@ -53,7 +54,7 @@ def create_app(hits: PathHits | None = None) -> Flask:
     Migrate(app, models.db, directory=str(MIGRATIONS))
     for part in (forms, accounts, formats, pages, admin, happened):
         part.register(app)
-    for counted in (counts, brands, deeds, mine, recommending, searching, shelves):
+    for counted in (counts, brands, deeds, kept, mine, recommending, searching, shelves):
         counted.register(app, hits)
     app.jinja_env.globals["beacon"] = hits.settings.beacon
     app.jinja_env.globals["dashboard"] = bool(hits.settings.dashboard_password or hits.settings.dashboard_public)

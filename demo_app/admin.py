@@ -14,8 +14,8 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from demo_app.accounts import admins_only
-from demo_app.choosing import product_or_404
-from demo_app.counts import hot_products, the_hits
+from demo_app.choosing import product_or_404, products_of
+from demo_app.counts import the_hits
 from demo_app.models import Featured, Product, db
 from demo_app.searching import WEEK
 from demo_app.shelves import SHELVES, feature, unfeature
@@ -36,14 +36,13 @@ def overview() -> str:
     """The catalogue with its numbers, the shelves, and what is hot; the columns of views are kept by `hits.mirror`."""
     products = db.session.scalars(select(Product).order_by(Product.view_count.desc(), Product.name)).all()
     shelved = {row.product_id: row for row in db.session.scalars(select(Featured))}
-    hot = hot_products(HOT_SHOWN)
     recent = {row.item_id: row.recent_views for row in the_hits().hot_items("product", HOT_SHOWN)}
     return render_template(
         "admin.html",
         products=products,
         shelved=shelved,
         shelves=SHELVES,
-        hot=hot,
+        hot=products_of(list(recent)),
         recent=recent,
         **_searches(),
     )

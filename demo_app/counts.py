@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, request
 
-from demo_app.choosing import products_of
 from demo_app.models import Product
 from pathhits import PathHits
 
@@ -75,11 +74,6 @@ def views_of(products: Iterable[Product]) -> Mapping[str, Count]:
 def counters_of(product: Product) -> Mapping[str, Count]:
     """What people did with a product, by the names of `COUNTERS`."""
     return the_hits().counters("product", [product.slug], COUNTERS)[product.slug]
-
-
-def hot_products(limit: int) -> list[Product]:
-    """The products that are hot now, those with the most views of the last seven days first."""
-    return products_of([row.item_id for row in the_hits().hot_items("product", limit)])
 
 
 def _for_this_page() -> dict[str, Any]:

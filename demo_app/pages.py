@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 
 from demo_app import pictures
 from demo_app.catalogue import BRANDS, CATEGORIES
-from demo_app.choosing import PRICES, SORTS, Choice, chosen, product_or_404
-from demo_app.counts import hot_products, the_hits
+from demo_app.choosing import PRICES, SORTS, Choice, chosen
+from demo_app.counts import the_hits
+from demo_app.kept import hot_products, product_to_show
 from demo_app.models import Product, db
 from demo_app.recommending import recommended, related
 from demo_app.shelves import shelves
@@ -37,7 +38,7 @@ def products() -> str:
 
 def product_detail(slug: str) -> str:
     """One product; all of them are counted under the one label of this route."""
-    product = product_or_404(slug)
+    product = product_to_show(slug)
     beside = related(product)
     more = recommended(product, beside)
     the_hits().track_recommendations_shown("product", more.reason, len(more.products))

@@ -85,12 +85,14 @@ def test_a_product_shows_its_visitors_its_week_and_how_long_people_stay(visitor:
 
 
 def test_a_product_that_many_look_at_is_hot_and_on_the_first_page(visitor: FlaskClient, hits: PathHits) -> None:
+    hits.prepare_worker()
     assert "Hot this week" not in text(visitor, "/")
     for n in range(hits.settings.hot_at):
         visitor.get("/products/stoneware-jug", headers={"User-Agent": f"{BROWSER} {n}"})
     assert hits.flush(10)
     hits.sync()
     hits.refresh_items()
+    hits.deliver()
     assert "Hot: many are looking at this" in text(visitor, "/products/stoneware-jug")
     home = text(visitor, "/")
     assert "Hot this week Hot Kitchen Stoneware jug" in home, "the card has the badge, of the shop's own column"

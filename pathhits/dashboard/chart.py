@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pathhits.core.periods import By
-from pathhits.dashboard.shown import NONE, duration, exact, percent
+from pathhits.dashboard.shown import NONE, duration, exact, percent, short
 
 #: Units of the drawing; it is stretched to its box.
 WIDTH = 1_000.0
@@ -24,6 +24,8 @@ SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_
 Unit = Literal["count", "share", "seconds"]
 Value = float | None
 _FORMATS: dict[Unit, Callable[[float], str]] = {"count": exact, "share": percent, "seconds": duration}
+#: How they are written beside the axis, where there is little room.
+_MARKS = _FORMATS | {"count": short}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Paths of one drawing of `WIDTH` by `HEIGHT`; dots and marks in percent from the left and from the top."""
+    """Paths of one drawing of `WIDTH` by `HEIGHT`; dots and marks in percent from the left and from the top.
+
+    ``top`` is the value at its upper end.
+    """
 
     line: str
     area: str
@@ -45,6 +50,7 @@ class Chart:
     dots: tuple[tuple[float, float], ...]
     rows: tuple[Mark, ...]
     columns: tuple[Mark, ...]
+    top: float
 
 
 def draw(
@@ -61,7 +67,7 @@ def draw(
     if running and lines and len(lines[-1]) > 1 and values[-1] is not None:
         *rest, last = lines
         dashed, lines = _path(last[-2:]), [*rest, last[:-1]]
-    name = _FORMATS[unit]
+    name = _MARKS[unit]
     return Chart(
         line="".join(_path(line) for line in lines if len(line) > 1),
         area="".join(_area(line) for line in lines if len(line) > 1),
@@ -70,6 +76,7 @@ def draw(
         dots=tuple((x / WIDTH * 100, y) for line in lines if len(line) == 1 and not dashed for x, y in line),
         rows=tuple(Mark(100 - 100 * n * step / top, name(n * step)) for n in range(round(top / step) + 1)),
         columns=_columns(starts, by),
+        top=top,
     )
 
 

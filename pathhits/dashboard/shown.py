@@ -40,6 +40,20 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600:,}h {whole % 3600 // 60:02d}m"
 
 
+def every(seconds: float) -> str:
+    """A round period: ``1800`` as ``30m``, ``86400`` as ``24h``."""
+    return duration(seconds).removesuffix(" 00s").removesuffix(" 00m")
+
+
+def took(seconds: float | None) -> str:
+    """How long something took: ``0.041`` as ``41 ms``, ``3.77`` as ``3.8 s``."""
+    if seconds is None:
+        return NONE
+    if seconds >= 60:
+        return duration(seconds)
+    return f"{seconds:.1f} s" if seconds >= 0.9995 else "under 1 ms" if seconds < 0.0005 else f"{seconds * 1000:.0f} ms"
+
+
 def percent(share: float | None) -> str:
     """``0.431`` as ``43%``."""
     return NONE if share is None else f"{share * 100:.0f}%"
@@ -63,8 +77,10 @@ def moment(when: datetime | None) -> str:
     return NONE if when is None else when.strftime("%-d %b %Y, %H:%M")
 
 
-def day_clock(when: datetime, now: datetime) -> str:
+def day_clock(when: datetime | None, now: datetime) -> str:
     """The time of day, with the day where that is not today."""
+    if when is None:
+        return NONE
     return f"{when:%H:%M:%S}" if when.date() == now.date() else f"{when:%-d %b, %H:%M:%S}"
 
 
@@ -114,6 +130,8 @@ FILTERS = {
     "exact": exact,
     "short": short,
     "duration": duration,
+    "every": every,
+    "took": took,
     "percent": percent,
     "cut": cut,
     "clip": clip,

@@ -58,6 +58,9 @@ def make_figures(view: View, found: Summary) -> list[Figure]:
 def _figure(view: View, key: str, found: Summary, chosen: bool) -> Figure:
     name, unit = METRICS[key]
     value: Value = getattr(found.figures, key)
+    if key == "visitors" and not value and found.figures.hits:
+        # The UTC day of these hits is not one of this period's, or their senders did not want to be told apart.
+        value = None
     full = formatted(unit)(value)
     return Figure(
         key,
@@ -79,7 +82,7 @@ def _change(key: str, found: Summary) -> Change | None:
 
 def _reason(key: str, figures: Figures) -> str:
     if key == "visitors":
-        return "counted by whole day"
+        return "none counted by UTC day" if figures.visitors == 0 else "counted by whole UTC day"
     return "no visit in this period" if not figures.visits else "not known"
 
 

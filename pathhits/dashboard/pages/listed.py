@@ -10,7 +10,7 @@ from pathhits.core.periods import bucket_starts
 from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.shapes import HotItem
 from pathhits.dashboard.chart import sparkline
-from pathhits.dashboard.pages.lists import Bar, BarList, shares
+from pathhits.dashboard.pages.lists import Bar, BarList, Tabs, shares
 from pathhits.dashboard.pages.view import FILTER_NAMES, View
 from pathhits.dashboard.queries import Query
 from pathhits.dashboard.rendering import to
@@ -29,6 +29,12 @@ TITLES = {
     "language": "Languages",
     "country": "Countries",
 }
+#: Cards of values: id, name, and the dimensions behind one switch.
+GROUPS = (
+    ("sources", "Sources", ("referrer", "utm_source", "utm_campaign")),
+    ("technology", "Browsers, systems, devices and languages", ("browser", "system", "device", "language")),
+    ("places", "Countries", ("country",)),
+)
 #: What is said where there is none.
 NO_VALUES = {
     "utm_source": "No link with utm_source in this period.",
@@ -54,7 +60,7 @@ def path_list(look: Look, view: View, query: Query, *, with_course: bool = False
         for row, share in zip(found.rows, shares([row.hits for row in found.rows]), strict=True)
     ]
     return BarList(
-        "paths", "Paths", "Path", "Hits", rows, found.total, "No hits in this period.",
+        "paths", "Paths", "Path", "Hits", rows, found.total, "No hits in this period. Choose a longer one above.",
         all_url=to("paths", **view.shared), mono=True, sparks=with_course, opens=True,
     )  # fmt: skip
 
@@ -89,8 +95,25 @@ def value_list(look: Look, view: View, query: Query, dimension: str) -> BarList:
     ]
     return BarList(
         dimension, TITLES[dimension], FILTER_NAMES[dimension], "Hits", rows, found.total,
-        NO_VALUES.get(dimension, "Nothing in this period."), all_url=to("values", **view.shared, of=dimension),
+        NO_VALUES.get(dimension, "Nothing in this period. Values are counted by whole UTC days."),
+        all_url=to("values", **view.shared, of=dimension),
     )  # fmt: skip
+
+
+def value_cards(hits: PathHits, look: Look, view: View, query: Query) -> list[Tabs]:
+    """A card for each group of dimensions of which some are kept; of the label that ``query`` is narrowed to."""
+    kept = hits.settings.dimensions
+    found = []
+    for name, title, group in GROUPS:
+        lists = [value_list(look, view, query, one) for one in group if one in kept and _is_known(hits, one)]
+        if lists:
+            found.append(Tabs(name, title, lists))
+    return found
+
+
+def _is_known(hits: PathHits, dimension: str) -> bool:
+    """Whether there can be values: countries need a database."""
+    return dimension != "country" or bool(hits.settings.geoip_path)
 
 
 def search_list(hits: PathHits, view: View, query: Query, *, failed: bool) -> BarList:
@@ -144,9 +167,10 @@ def item_types(hits: PathHits) -> Sequence[str]:
 def _courses(look: Look, query: Query, labels: Sequence[str]) -> dict[str, str]:
     """A small line for each label, all on one scale."""
     starts = bucket_starts(*query.period, query.by, query.tz)
-    if not 1 < len(starts) <= SPARK_STEPS:
+    # The step that runs is left out: it would let every line fall.
+    begun = sum(start <= query.now for start in starts) - query.is_running
+    if not 1 < len(starts) <= SPARK_STEPS or begun < 2:
         return {}
-    begun = sum(start <= query.now for start in starts)
     values = {label: course[:begun] for label, course in look.courses(labels, starts, query.until).items()}
     top = max((n for course in values.values() for n in course), default=0)
     return {label: sparkline(course, top, len(starts)) for label, course in values.items()}

@@ -13,21 +13,14 @@ from pathhits.app import PathHits
 from pathhits.browsing import View as Look
 from pathhits.dashboard.api import resources
 from pathhits.dashboard.pages.figures import make_chart, make_figures
-from pathhits.dashboard.pages.listed import hot_list, item_list, path_list, search_list, value_list
+from pathhits.dashboard.pages.listed import hot_list, item_list, path_list, search_list, value_cards
 from pathhits.dashboard.pages.lists import BarList, Tabs
 from pathhits.dashboard.pages.view import View, read_view
-from pathhits.dashboard.queries import Query
 from pathhits.dashboard.rendering import Renderer, to
 from pathhits.dashboard.shown import ago
 
 #: Rows of a card.
 ROWS = 10
-#: Cards of values: id, name, and the dimensions behind one switch.
-GROUPS = (
-    ("sources", "Sources", ("referrer", "utm_source", "utm_campaign")),
-    ("technology", "Browsers, systems and devices", ("browser", "system", "device")),
-    ("places", "Countries and languages", ("country", "language")),
-)
 
 
 class Overview:
@@ -75,26 +68,12 @@ class Overview:
         if view.query.filter is None:
             cards.append(item_list(look, view, narrow))
         if view.query.where is None:
-            cards += self._values(look, view, narrow)
+            cards += value_cards(self._hits, look, view, narrow)
         if view.query.filter is None:
             both = [search_list(self._hits, view, narrow, failed=failed) for failed in (False, True)]
             cards.insert(3, Tabs("searches", "Searches", both))
             cards.append(hot_list(self._hits, view, narrow))
         return cards
-
-    def _values(self, look: Look, view: View, query: Query) -> list[Tabs]:
-        """A card for each group of dimensions of which some are kept."""
-        kept = self._hits.settings.dimensions
-        found = []
-        for name, title, group in GROUPS:
-            lists = [value_list(look, view, query, one) for one in group if one in kept and self._is_known(one)]
-            if lists:
-                found.append(Tabs(name, title, lists))
-        return found
-
-    def _is_known(self, dimension: str) -> bool:
-        """Whether there can be values: countries need a database."""
-        return dimension != "country" or bool(self._hits.settings.geoip_path)
 
     def _was_ever_hit(self) -> bool:
         return self._hits.total("requests") > 0

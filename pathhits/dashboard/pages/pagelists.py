@@ -19,6 +19,7 @@ from pathhits.dashboard.pages.listed import (
     item_types,
     path_list,
     search_list,
+    value_cards,
     value_list,
 )
 from pathhits.dashboard.pages.lists import BarList
@@ -110,7 +111,7 @@ class Lists:
         view = read_view(request, "values", "of")
         if view.own["of"] not in DIMENSIONS:
             raise BadParameter("of", f"give one of {', '.join(DIMENSIONS)}")
-        query = replace(view.query, limit=ROWS)
+        query = replace(view.query, limit=ROWS, filter=view.query.filter if view.query.where is None else None)
         narrow = View(replace(query, page=1, search="", filter=None), "overview")
         kept = self._hits.settings.dimensions
         others = [Link(TITLES[one], view.url(of=one), one == view.own["of"]) for one in DIMENSIONS if one in kept]
@@ -138,13 +139,13 @@ class Lists:
         )  # fmt: skip
 
     def path(self) -> Response:
-        """One label: its course, and the items that are shown under it."""
+        """One label: its course, the items that are shown under it, and where its hits come from."""
         view = read_view(request, "path", "metric")
         if view.query.path is None:
             raise BadParameter("path", "name the path whose page this is")
         look = self._hits.browsing.view()
         found = resources.summary(look, view.query)
-        query = replace(view.query, filter=None, page=1, limit=10, search="", sort="most")
+        query = replace(view.query, page=1, limit=10, search="", sort="most")
         kinds = [one.name for one in self._hits.items if view.query.path in (one.route, f"/{one.route}")]
         return self._renderer.page(
             "path.html",
@@ -152,7 +153,13 @@ class Lists:
             path=view.query.path,
             figures=make_figures(view, found),
             plot=make_chart(look, view),
-            cards=[item_list(look, view, query, kind) for kind in kinds],
+            cards=[
+                *(item_list(look, view, replace(query, filter=None), kind) for kind in kinds),
+                # A click leads to the overview of all that came from there: two filters at once have no answer.
+                *value_cards(self._hits, look, View(query, "overview"), query),
+            ],
+            has_items=bool(kinds),
+            has_hits=found.figures.hits > 0,
         )
 
     def hot(self) -> Response:

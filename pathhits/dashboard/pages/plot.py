@@ -50,14 +50,15 @@ def make_plot(
     running = query.is_running and bool(points)
     values = [value for _, value in points]
     was = [value for _, value in before or ()][: len(starts)]
+    chart = draw(starts, values, was, query.by, unit, running=running)
     return Plot(
         name,
         query.by,
         names[0],
         names[1] if before is not None else "",
-        draw(starts, values, was, query.by, unit, running=running),
+        chart,
         _rows(points, was, query.by, unit, running),
-        _data(starts, values, before, query.by, unit, running),
+        _data(starts, values, before, query.by, unit, running, chart),
     )
 
 
@@ -76,12 +77,20 @@ def _rows(points: Points, was: Sequence[Value], by: By, unit: Unit, running: boo
 
 
 def _data(
-    starts: Sequence[datetime], values: Sequence[Value], before: Points | None, by: By, unit: Unit, running: bool
+    starts: Sequence[datetime],
+    values: Sequence[Value],
+    before: Points | None,
+    by: By,
+    unit: Unit,
+    running: bool,
+    chart: Chart,
 ) -> str:
     """For the script: an index a step, as steps of a clock change are no even distance, and the names of each."""
     data: dict[str, Any] = {
         "unit": unit,
         "running": running,
+        "top": chart.top,
+        "rows": [(mark.at, mark.text) for mark in chart.rows],
         "names": [step_name(start, by) for start in starts],
         "labels": [short_name(start, by) for start in starts],
         "values": _filled(values, len(starts)),

@@ -112,11 +112,10 @@ class View:
     @property
     def chips(self) -> list[Chip]:
         one = self.query.filter
-        return (
-            []
-            if one is None or self._endpoint != "overview"
-            else [Chip(FILTER_NAMES[one.name], one.value, self.url(**{one.name: None}))]
-        )
+        is_narrowed = self._endpoint == "overview" or (self._endpoint == "values" and self.query.path is not None)
+        if one is None or not is_narrowed:
+            return []
+        return [Chip(FILTER_NAMES[one.name], one.value, self.url(**{one.name: None}))]
 
     @property
     def _last(self) -> Any:

@@ -92,4 +92,6 @@ class Watch:
 
 
 def _properties(row: EventRow) -> str:
-    return json.dumps(dict(row.properties), ensure_ascii=False) if row.properties else ""
+    """What an event says beside its name, as "query jug, result_count 3"."""
+    said = ((name, value if isinstance(value, str) else json.dumps(value)) for name, value in row.properties.items())
+    return ", ".join(f"{name} {value}" for name, value in said)

@@ -3,9 +3,8 @@
 const HEIGHT = 280;
 const TOP = 20;
 const BOTTOM = 32;
-const LINES = 4;
+const LEFT = 44; // px for the labels beside the axis
 const LABEL = 72; // px that a label below the axis may take
-const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400];
 
 const number = new Intl.NumberFormat("en-US");
 
@@ -22,18 +21,6 @@ const written = {
   share: (value) => `${Math.round(value * 100)}%`,
   seconds: duration,
 };
-
-function scaleOf(largest, unit) {
-  if (unit === "share") return [1, 0.25];
-  const least = Math.max(largest, 1) / LINES;
-  let step;
-  if (unit === "seconds") step = SECONDS.find((one) => one >= least) ?? 86400 * Math.ceil(least / 86400);
-  else {
-    const power = 10 ** Math.floor(Math.log10(Math.max(least, 1)));
-    step = [1, 2, 5, 10].map((n) => n * power).find((one) => one >= least);
-  }
-  return [step * Math.ceil(Math.max(largest, 1) / step), step];
-}
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -53,27 +40,26 @@ function paint(u, data, colour) {
   const { ctx } = u;
   const ratio = devicePixelRatio;
   const { left, top, width, height } = u.bbox;
-  const [highest, step] = scaleOf(u.scales.y.max, data.unit);
   ctx.save();
   ctx.font = `${12 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
   ctx.lineWidth = ratio;
-  for (let n = 0; n <= Math.round(highest / step); n += 1) {
-    const y = Math.round(top + height - (height * n * step) / highest) + ratio / 2;
+  ctx.fillStyle = colour.text;
+  ctx.textAlign = "left";
+  for (const [at, text] of data.rows) {
+    const y = Math.round(top + (height * at) / 100) + ratio / 2;
     ctx.strokeStyle = colour.grid;
     ctx.beginPath();
     ctx.moveTo(left, y);
     ctx.lineTo(left + width, y);
     ctx.stroke();
-    ctx.fillStyle = colour.text;
-    ctx.textAlign = "left";
-    ctx.fillText(written[data.unit](n * step), left, y - 4 * ratio);
+    ctx.fillText(text, left - LEFT * ratio, y + 4 * ratio);
   }
   const first = Math.max(0, Math.ceil(u.scales.x.min));
   const final = Math.min(data.names.length - 1, Math.floor(u.scales.x.max));
   const every = Math.max(1, Math.ceil((final - first + 1) / Math.max(1, Math.min(7, Math.floor(width / ratio / LABEL)))));
   for (let place = first; place <= final; place += every) {
     const x = u.valToPos(place, "x", true);
-    ctx.textAlign = x - left < 20 * ratio ? "left" : left + width - x < 20 * ratio ? "right" : "center";
+    ctx.textAlign = left + width - x < 20 * ratio ? "right" : "center";
     ctx.fillText(data.labels[place], x, top + height + 24 * ratio);
   }
   ctx.restore();
@@ -116,7 +102,7 @@ export function draw(box, UPlot) {
         return line;
       }),
     );
-    const x = u.valToPos(place, "x");
+    const x = LEFT + u.valToPos(place, "x");
     const wide = tip.offsetWidth;
     tip.style.left = `${Math.max(0, Math.min(x + 12, box.clientWidth - wide))}px`;
     if (x + 12 + wide > box.clientWidth) tip.style.left = `${Math.max(0, x - 12 - wide)}px`;
@@ -126,8 +112,6 @@ export function draw(box, UPlot) {
     data = JSON.parse(box.dataset.points);
     const colour = colours();
     const values = seriesOf(data);
-    const largest = Math.max(0, ...data.values, ...(data.before ?? []));
-    const [highest] = scaleOf(largest, data.unit);
     const alone = data.names.length === 1;
     const count = data.names.length;
     plot?.destroy();
@@ -135,10 +119,10 @@ export function draw(box, UPlot) {
       {
         width: box.clientWidth,
         height: HEIGHT,
-        padding: [TOP, 0, BOTTOM, 0],
+        padding: [TOP, 0, BOTTOM, LEFT],
         legend: { show: false },
         axes: [{ show: false }, { show: false }],
-        scales: { x: { time: false, range: (u, min, max) => (alone ? [-1, 1] : [min, max]) }, y: { range: () => [0, highest] } },
+        scales: { x: { time: false, range: (u, min, max) => (alone ? [-1, 1] : [min, max]) }, y: { range: () => [0, data.top] } },
         cursor: { y: false, drag: { x: count > 2, y: false, dist: 4 }, points: { size: 8 } },
         series: [
           {},
@@ -166,7 +150,6 @@ export function draw(box, UPlot) {
     if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: HEIGHT });
   }
 
-  box.querySelector(".drawing").remove();
   box.tabIndex = 0;
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Chart: left and right arrows read it out, the table below has the same numbers");

@@ -20,6 +20,7 @@ function takeOver(fresh) {
   const data = fresh.getElementById("plot")?.dataset.points;
   if (plot && data && plot.dataset.points !== data) {
     plot.dataset.points = data;
+    plot.querySelector(".drawing")?.replaceWith(fresh.querySelector("#plot .drawing"));
     dispatchEvent(new CustomEvent("pathhits:points"));
   }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from html import unescape
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from flask import Flask
 
 from pathhits import PathHits
+from pathhits.hits import HITS, Batch, Delta
 from tests.integration.dashboard.filling import fill
 from tests.integration.dashboard.reader import PASSWORD, Reader
 
@@ -104,6 +106,33 @@ def test_values_are_those_of_the_api_on_the_card_and_on_their_page(
         assert rows(reader.get(f"/values?of={dimension}&range=7d{narrow}").text, heading) == said
     assert ("mail", "7") in said or dimension != "utm_source"
     assert ("news.example", "3") in said or dimension != "referrer"
+
+
+def test_the_page_of_a_path_has_sources_of_its_own_and_a_click_leads_to_the_overview(reader: Reader) -> None:
+    page = reader.get("/path?path=home&range=7d").text
+    for heading, dimension in (("Sources", "referrer"), ("Campaign sources", "utm_source"), ("Browsers", "browser")):
+        listed = api(reader, f"values?of={dimension}&path=home&range=7d")["rows"]
+        assert rows(page, heading) == [(row["value"], f"{row['hits']:,}") for row in listed]
+        assert listed
+    assert 'href="/_pathhits/?range=7d&amp;referrer=news.example"' in page
+    assert "Sources" not in reader.get("/path?path=nobody-was-here&range=7d").text
+
+
+def test_values_of_a_path_say_so_and_the_chip_leads_to_those_of_all(reader: Reader) -> None:
+    page = reader.get("/values?of=referrer&path=home&range=7d").text
+    assert re.search(r'class="chip" href="/_pathhits/values\?range=7d&amp;of=referrer".*home', page)
+    assert 'class="chip"' not in reader.get("/values?of=referrer&range=7d").text
+    everything = rows(reader.get("/values?of=browser&range=7d").text, "Browsers")
+    assert rows(reader.get("/values?of=browser&range=7d&system=Linux").text, "Browsers") == everything
+
+
+def test_where_hits_are_and_no_visitor_of_their_day_no_number_is_made_up(reader: Reader) -> None:
+    hits = reader.client.application.extensions["pathhits"]  # type: ignore[attr-defined]
+    hits.pending.add(Batch("shy", 1, "shy", Counter({Delta(int(time.time() // 3600), HITS, "shy"): 3}), {}), "")
+    page = reader.get("/?path=shy&range=7d&tz=UTC").text
+    assert figures(page)["hits"] == "3"
+    assert figures(page)["visitors"] == "–"
+    assert "none counted by UTC day" in page
 
 
 def test_searches_and_those_in_vain(reader: Reader) -> None:

@@ -143,6 +143,8 @@ class ValueReads:
         now = int(self._clock() // 3_600)
         start, end = (None if since is None else to_hour(since)), (None if until is None else to_hour(until, True))
         first, after = (None if one is None else (one + 11) // 24 for one in (start, end))
+        if first is not None and start is not None and end is None and start <= now:
+            first = min(first, now // 24)
         if end is not None and after is not None:
             if end > now:
                 after = max(after, now // 24 + 1)

@@ -224,6 +224,8 @@ def put(hits: PathHits, label: str, *traits: Trait, hour: int | None = None) -> 
         ("2026-11-18T12:00", "2026-11-18T12:00", "2026-12-01T00:00", []),
         (None, "2026-11-19T00:00", "2026-12-01T00:00", [17, 18]),
         ("2026-11-19T00:00", None, "2026-12-01T00:00", [19, 20]),
+        # Since an hour ago, in the afternoon.
+        ("2026-11-20T14:30", None, "2026-11-20T15:30", [20]),
     ],
 )
 def test_a_period_takes_whole_utc_days(

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.servers.processes import ServerMissing, alive, children, wait_until
+from tests.servers.processes import ServerMissing, alive, children, stopped, wait_until
 from tests.servers.sql import SqlServer
 
 
@@ -115,21 +115,15 @@ class PostgresServer(SqlServer):
     def _freeze(self) -> list[int]:
         """Stop the parent first, so that the list of its children is complete; all their pids."""
         self._running().send(signal.SIGSTOP)
-        wait_until(lambda: _stopped(self.pid), message="PostgreSQL is stopped")
+        wait_until(lambda: stopped(self.pid), message="PostgreSQL is stopped")
         family = [self.pid, *children(self.pid)]
         for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: all(map(stopped, family)), message="its sessions are stopped")
         return family
 
     def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
             host="127.0.0.1", port=self.port, user="postgres", dbname="postgres", autocommit=True, connect_timeout=5
         )
-
-
-def _stopped(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TtZ"
-    except OSError:
-        return True  # no /proc: the signal was delivered, that has to do

@@ -81,10 +81,18 @@ def children(pid: int) -> list[int]:
     return [child for child in pids if _stat(child)[1:2] == [str(pid)]]
 
 
-def _stat(pid: int) -> list[str]:
+def stopped(pid: int) -> bool:
+    """Whether all threads of the process stand still; true where nothing tells, as the signal was delivered."""
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        return True
+    return all(state in "TtZ" for task in tasks.iterdir() for state in _stat(pid, int(task.name))[:1])
+
+
+def _stat(pid: int, thread: int | None = None) -> list[str]:
     """State, parent and what follows them in /proc, or nothing where that is not known."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/task/{thread or pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
 
@@ -208,6 +216,7 @@ class Process:
     def pause(self) -> None:
         """SIGSTOP: it neither works nor answers, its connections stay open."""
         self.send(signal.SIGSTOP)
+        wait_until(lambda: stopped(self.pid), message=f"{self!r} is stopped")
 
     def resume(self) -> None:
         """SIGCONT: it goes on where it was."""

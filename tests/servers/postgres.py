@@ -67,6 +67,8 @@ class PostgresServer(SqlServer):
             "fsync": "on" if self.fsync else "off",
             "full_page_writes": "on" if self.fsync else "off",
             "max_connections": "100",
+            # In the folder of its data, where nothing of it outlives the server, however that ends.
+            "dynamic_shared_memory_type": "mmap",
         }
         return [self.binary, "-D", str(self.data), *(f"-c{name}={value}" for name, value in settings.items())]
 

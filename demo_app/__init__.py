@@ -62,6 +62,8 @@ def create_app(hits: PathHits | None = None) -> Flask:
     hits.register_item("product", route="product_detail", id="slug", rules=Rules.antispam())
     product = models.Product
     hits.mirror("product", product, id=product.slug, views=product.view_count, hot=product.is_hot)
+    hits.mirror_popularity("product", product, id=product.slug, popularity=product.popularity)
+    app.jinja_env.globals["popularity_every"] = hits.settings.popularity_every
     hits.init_app(app, identify=accounts.identify, dashboard="/_pathhits", authorize=accounts.is_admin)
     return app
 

@@ -39,7 +39,7 @@ def tag(slug: str) -> str:
     if slug not in TAGS:
         abort(404)
     hits = the_hits()
-    found = chosen(Choice(tag=slug, sort="popular"), hits)
+    found = chosen(Choice(tag=slug, sort="viewed"), hits)
     return render_template("tag.html", slug=slug, products=found, views=hits.view_count("tag", slug), tags=_tags())
 
 

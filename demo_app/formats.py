@@ -34,6 +34,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes}m {rest}s" if minutes else f"{rest}s"
 
 
+def period(seconds: float) -> str:
+    """How often: "hour", "minute", "2m 30s"."""
+    return {3600: "hour", 60: "minute"}.get(round(seconds)) or duration(seconds)
+
+
 def times(number: int) -> str:
     """ "1 time", "1,284 times"."""
     return f"{compact(number)} {'time' if number == 1 else 'times'}"
@@ -41,5 +46,5 @@ def times(number: int) -> str:
 
 def register(app: Flask) -> None:
     """Make the formats known to the templates."""
-    for filter_ in (price, exact, compact, duration, times):
+    for filter_ in (price, exact, compact, duration, period, times):
         app.add_template_filter(filter_)

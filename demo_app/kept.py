@@ -45,7 +45,7 @@ def product_to_show(slug: str) -> Product:
 
 
 def hot_products(limit: int) -> list[Product]:
-    """The products that are hot now, the most viewed first."""
+    """The products that are hot now, the most popular first."""
     return products_of(the_hits().cache.get_or_make("hot", _hot, ttl=HOT_S)[:limit])
 
 
@@ -63,5 +63,6 @@ def _row(product: Product) -> dict[str, Any]:
 
 def _hot() -> list[str]:
     """Slugs by the columns that `hits.mirror` keeps, which change together with the events that delete them here."""
-    hot = select(Product.slug).where(Product.is_hot.is_(True)).order_by(Product.view_count.desc(), Product.name)
-    return list(db.session.scalars(hot.limit(HOT_KEPT)))
+    hot = select(Product.slug).where(Product.is_hot.is_(True))
+    order = Product.popularity.desc(), Product.view_count.desc(), Product.name
+    return list(db.session.scalars(hot.order_by(*order).limit(HOT_KEPT)))

@@ -32,6 +32,8 @@ from pathhits.storage.redis.client import connect, explain
 #: where a few people are to be enough.
 HOT, HOT_WITHOUT_PAST = ("60", "30"), ("5", "3")
 ITEMS_EVERY_S = 10
+#: Elsewhere an hour; here nobody wants to wait that long to see products in another order.
+POPULARITY_EVERY_S = 60
 #: Days of the made-up past that a new demo begins with; DEMO_HISTORY is another number, 0 for none.
 HISTORY_DAYS = 30
 HISTORY_TIMEOUT_S = 300.0
@@ -226,6 +228,7 @@ def _environment(folder: Path) -> dict[str, str]:
     env.setdefault("PATHHITS_BEACON", "1")
     _prepare_past(env)
     env.setdefault("PATHHITS_ITEMS_EVERY", str(ITEMS_EVERY_S))
+    env.setdefault("PATHHITS_POPULARITY_EVERY", str(POPULARITY_EVERY_S))
     env.setdefault("PATHHITS_DASHBOARD_PASSWORD", secrets.token_urlsafe(9))
     if not any(name.startswith("PATHHITS_NOTIFY") for name in env):
         env |= {"PATHHITS_NOTIFY_FILE": str(folder / MAILS), "PATHHITS_NOTIFY_TO": OWNER}

@@ -11,7 +11,19 @@ from typing import Any
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Boolean, CheckConstraint, Date, DateTime, ForeignKey, Integer, String, Text, event, false
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Integer,
+    String,
+    Text,
+    event,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from pathhits.storage.sql.migrate import include_name as is_of_the_host
@@ -32,7 +44,7 @@ class Product(Base):
     """A thing that is for sale; the slug is its address and its name towards pathhits.
 
     ``words`` are what else it is found by: its brand and tags. ``view_count`` and ``is_hot`` are written by pathhits,
-    which is asked to with `hits.mirror`.
+    which is asked to with `hits.mirror`, and so is ``popularity``, with `hits.mirror_popularity`.
     """
 
     __tablename__ = "shop_products"
@@ -52,6 +64,7 @@ class Product(Base):
     words: Mapped[str] = mapped_column(String(250), server_default="")
     view_count: Mapped[int] = mapped_column(Integer, index=True, server_default="0")
     is_hot: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    popularity: Mapped[float] = mapped_column(Double, index=True, server_default="0")
     tagged: Mapped[list[Tagged]] = relationship(
         order_by="Tagged.tag", lazy="selectin", cascade="all, delete-orphan", back_populates="product"
     )
@@ -133,6 +146,14 @@ class Featured(Base):
     shelf: Mapped[str] = mapped_column(String(40))
     place: Mapped[int] = mapped_column(Integer)
     until: Mapped[datetime.date | None] = mapped_column(Date)
+
+
+class Past(Base):
+    """A day of the made-up past that is still to be made; see `demo_app.history`."""
+
+    __tablename__ = "shop_past"
+
+    day: Mapped[datetime.date] = mapped_column(Date, primary_key=True)
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:

@@ -54,13 +54,33 @@ def test_the_search_is_the_same_on_every_database(
     release(shop)
     client = shop.test_client()
     assert set(found(client, "/search?q=kettle")) == {"whistling-kettle"}
-    assert {"stoneware-jug", "rain-jug"} <= set(found(client, "/search?q=jug&sort=popular"))
+    assert {"stoneware-jug", "rain-jug"} <= set(found(client, "/search?q=jug&sort=viewed"))
     assert found(client, "/search?q=unicorn") == []
     assert found(client, "/search?q=jug&brand=greenglass&sort=cheap") == ["rain-jug"]
     with shop.app_context():
         db.session.query(Product).filter_by(slug="rain-jug").one().name = "Zeppelin"
         db.session.commit()
     assert found(client, "/search?q=zeppelin") == ["rain-jug"], "the index follows an edit"
+
+
+def test_the_most_popular_first_is_another_order_than_the_most_viewed(
+    make_shop: Callable[..., Flask], redis_url: str, database_url: str
+) -> None:
+    shop = make_shop(redis_url, database_url)
+    release(shop)
+    hits: PathHits = shop.extensions["pathhits"]
+    client = shop.test_client()
+    for n in range(3):
+        client.get("/products/rain-jug", headers={"User-Agent": f"{BROWSER} {n}"})
+    hits.track("product.liked", "stoneware-jug")
+    assert hits.flush(10)
+    hits.sync()
+    [report] = hits.refresh_popularity().sinks
+    assert (report.items, report.error) == (2, "")
+    for path in ("/search?q=jug&", "/products?"):
+        assert found(client, f"{path}sort=popular")[:2] == ["stoneware-jug", "rain-jug"]
+        assert found(client, f"{path}sort=viewed")[0] == "rain-jug"
+    assert "into a column of the shop's table every hour" in text(client, "/search?q=jug&sort=popular")
 
 
 def test_filters_narrow_and_orders_order(visitor: FlaskClient, hits: PathHits) -> None:
@@ -78,7 +98,7 @@ def test_filters_narrow_and_orders_order(visitor: FlaskClient, hits: PathHits) -
     visitor.get("/products/iron-pan")
     assert hits.flush(10)
     hits.sync()
-    assert found(visitor, "/products?sort=popular")[:2] == ["tea-lights", "iron-pan"]
+    assert found(visitor, "/products?sort=viewed")[:2] == ["tea-lights", "iron-pan"]
 
 
 def test_a_search_is_an_event_that_says_what_was_found(visitor: FlaskClient, hits: PathHits) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable
@@ -12,16 +14,19 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from rich.console import Console
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from demo_app import history
 from demo_app.history.replay import Replay
 from demo_app.history.shape import STRETCH, day_of
 from demo_app.history.visits import DAY_S, midnight, requests_of
+from demo_app.models import Past, Product, db
 from demo_app.release import release
 from demo_app.traffic.tally import CAMPAIGN, DIMENSIONS, Tally
 from pathhits import PathHits
 from pathhits.storage.sql import tables
+from tests.faults.past import POINTS
+from tests.servers.processes import Process
 
 KINDS = ("product", "brand", "tag")
 MONDAY = date(2026, 10, 5)
@@ -148,3 +153,31 @@ def test_items_become_hot_and_cool_on_the_days_on_which_they_do(
     assert len({change.moment for change in changes}) > 5, "on days of their own"
     assert 0 < len(hits.hot_items("product", 100)) < 15
     assert hits.verify().ok
+
+
+def test_a_first_past_that_was_killed_anywhere_is_completed_and_nothing_of_it_counts_twice(
+    make_shop: Callable[..., Flask],
+    redis_url: str,
+    database_url: str,
+    start_process: Callable[..., Process],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = make_shop(redis_url, database_url)
+    release(shop)
+    env = {**os.environ, "REDIS_URL": redis_url, "DATABASE_URL": database_url}
+    process = start_process([sys.executable, "-m", "tests.faults.past", "8"], env=env)
+    assert process.wait(120) == 0, process.output()
+    died = [line.removeprefix("died ") for line in process.output().splitlines() if line.startswith("died ")]
+    assert died == list(POINTS), process.output()
+    monkeypatch.setattr(history, "create_app", lambda: shop)
+    left = run("--first", "--days", "8")
+    assert not left.startswith("0 days")
+    today = midnight(datetime.now(UTC).date())
+    hits: PathHits = shop.extensions["pathhits"]
+    made = hits.series("requests", today - timedelta(days=8), today, by="day")
+    assert [point.value for point in made] == [len(requests_of(point.start.date())) for point in made]
+    assert hits.verify().ok
+    assert run("--first", "--days", "8").startswith("0 days")
+    with shop.app_context():
+        assert not db.session.scalars(select(Past)).all()
+        assert db.session.scalar(select(func.max(Product.popularity)))

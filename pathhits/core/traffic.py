@@ -47,29 +47,36 @@ class Oddity:
 
 
 def judge(hits: Mapping[int, int], now: float, limits: Limits) -> Oddity | None:
-    """What is odd at Unix time ``now`` (s), if anything is: in the running hour (a spike) or the last one.
+    """What is odd at Unix time ``now`` (s), if anything is: in the last hour or in the running one.
 
     ``hits`` are those of the site by UTC hour, of the last `KNOWN_DAYS` days; hours without hits may be left out.
-    Those before the first that has some are not compared with: the site was not there.
+    Those before the first that has some are not compared with: the site was not there. The running hour is silent when
+    the part of it that is over is, as if its usual hits came evenly.
     """
     running = hour_of(now)
     first = min((hour for hour, n in hits.items() if n > 0), default=running)
+    over, quiet_before = 1.0, float("inf")
     for hour in (running - 1, running):
         before = [hits.get(hour - 24 * day, 0) for day in range(1, DAYS + 1) if hour - 24 * day >= first]
-        if len(before) < FEWEST_DAYS:
-            continue
-        found = _odd(hour, hits.get(hour, 0), before, limits)
-        # The running hour may have few hits because it has just begun.
-        if found is not None and (found.kind == "traffic_spiked" or hour < running):
-            return found
+        if hour == running:
+            over = now % 3_600 / 3_600
+        if len(before) >= FEWEST_DAYS:
+            found = _odd(hour, hits.get(hour, 0), before, limits, over, quiet_before)
+            if found is not None:
+                return found
+            # An hour after a quiet one may begin as quietly each day: of it no more is expected.
+            quiet_before = float(median(before))
     return None
 
 
-def _odd(hour: int, hits: int, before: list[int], limits: Limits) -> Oddity | None:
+def _odd(
+    hour: int, hits: int, before: list[int], limits: Limits, over: float, quiet_before: float
+) -> Oddity | None:
     usual = float(median(before))
     if hits >= limits.spike_minimum and hits >= limits.spike_factor * usual and hits > max(before):
         return Oddity("traffic_spiked", hour, hits, usual)
-    if usual >= limits.silence_minimum and hits <= limits.silence_share * usual and hits < min(before):
+    expected = min(usual, quiet_before) * over
+    if expected >= limits.silence_minimum and hits <= limits.silence_share * expected and hits < min(before) * over:
         return Oddity("fell_silent", hour, hits, usual)
     return None
 

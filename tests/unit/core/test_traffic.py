@@ -31,7 +31,7 @@ def week(*days: int, last: int, running: int = 0, at: int = HOUR) -> dict[int, i
         # As ever.
         ((100,) * 7, 100, 50, None),
         ((100,) * 7, 399, 399, None),
-        ((100,) * 7, 11, 0, None),
+        ((100,) * 7, 11, 6, None),
         # A spike: in the last hour, and before the running one is over.
         ((100,) * 7, 400, 0, Oddity("traffic_spiked", HOUR - 1, 400, 100.0)),
         ((100,) * 7, 100, 400, Oddity("traffic_spiked", HOUR, 400, 100.0)),
@@ -39,14 +39,15 @@ def week(*days: int, last: int, running: int = 0, at: int = HOUR) -> dict[int, i
         ((0, 1, 2, 1, 0, 3, 1), 199, 199, None),
         ((0, 1, 2, 1, 0, 3, 1), 200, 0, Oddity("traffic_spiked", HOUR - 1, 200, 1.0)),
         # It was so on one of the days before: a newsletter that comes each week.
-        ((100, 100, 100, 100, 100, 100, 500), 450, 0, None),
+        ((100, 100, 100, 100, 100, 100, 500), 450, 200, None),
         # One odd day does not change what is usual.
         ((100, 100, 90_000, 100, 0, 100, 100), 5, 0, None),
         ((100, 100, 90_000, 100, 100, 100, 100), 5, 0, Oddity("fell_silent", HOUR - 1, 5, 100.0)),
-        # Silence: the last hour alone, as the running one has just begun.
+        # Silence: in the last hour, or in that half of the running one that is over.
         ((100,) * 7, 10, 0, Oddity("fell_silent", HOUR - 1, 10, 100.0)),
         ((100,) * 7, 0, 0, Oddity("fell_silent", HOUR - 1, 0, 100.0)),
-        ((100,) * 7, 100, 0, None),
+        ((100,) * 7, 100, 5, Oddity("fell_silent", HOUR, 5, 100.0)),
+        ((99,) * 7, 99, 0, None),
         ((49,) * 7, 0, 0, None),
         # It was as silent on one of the days before: a shop that is closed on Sundays.
         ((100, 100, 100, 100, 100, 100, 0), 0, 0, None),
@@ -59,6 +60,31 @@ def week(*days: int, last: int, running: int = 0, at: int = HOUR) -> dict[int, i
 )
 def test_what_is_odd(days: tuple[int, ...], last: int, running: int, found: Oddity | None) -> None:
     assert judge(week(*days, last=last, running=running), NOW, LIMITS) == found
+
+
+def test_an_hour_that_begins_as_quietly_as_the_one_before_it_ends_is_not_silent_until_it_is_over() -> None:
+    hits = week(*(100,) * 7, last=0)
+    opens = {hour: 0 if (HOUR - 1 - hour) % 24 == 0 else n for hour, n in hits.items()}
+    assert judge(opens, NOW, LIMITS) is None, "nobody comes before half past"
+    assert judge(opens | {HOUR + 1: 0}, NOW + 1_800, LIMITS) == Oddity("fell_silent", HOUR, 0, 100.0)
+
+
+@pytest.mark.parametrize(("usual", "minutes"), [(50, 114), (100, 84), (200, 69), (1_000, 69)])
+def test_silence_is_found_within_the_minutes_that_the_docs_name(usual: int, minutes: int) -> None:
+    every = dict.fromkeys(range(HOUR - 24 * 8, HOUR), usual)
+
+    def waits(minute: int) -> float:
+        """Minutes from the last hit, in this minute of the hour, until a run at a quarter of an hour finds it."""
+        hits = every | {HOUR: usual * minute // 60}
+        runs = (HOUR * 3_600 + quarter * 900 for quarter in range(12) if quarter * 15 > minute)
+        return next((run - HOUR * 3_600) / 60 - minute for run in runs if _silent(judge(hits, run, LIMITS)))
+
+    assert max(map(waits, range(60))) <= minutes
+    assert max(map(waits, range(60))) > minutes - 3
+
+
+def _silent(found: Oddity | None) -> bool:
+    return found is not None and found.kind == "fell_silent"
 
 
 def test_a_site_without_hits_is_not_odd() -> None:

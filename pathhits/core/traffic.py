@@ -69,9 +69,7 @@ def judge(hits: Mapping[int, int], now: float, limits: Limits) -> Oddity | None:
     return None
 
 
-def _odd(
-    hour: int, hits: int, before: list[int], limits: Limits, over: float, quiet_before: float
-) -> Oddity | None:
+def _odd(hour: int, hits: int, before: list[int], limits: Limits, over: float, quiet_before: float) -> Oddity | None:
     usual = float(median(before))
     if hits >= limits.spike_minimum and hits >= limits.spike_factor * usual and hits > max(before):
         return Oddity("traffic_spiked", hour, hits, usual)

@@ -20,8 +20,8 @@ from tests.faults.truth import LABELS, Truth
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
 BOT = "Googlebot/2.1 (+http://www.google.com/bot.html)"
-#: Requests at a time, and seconds between: about 1,500 requests a second.
-BURST, PAUSE = 8, 0.005
+#: Requests at a time, and seconds between: about 300 requests a second.
+BURST, PAUSE = 3, 0.01
 #: One request in so many is a bot's.
 BOT_EVERY = 9
 LAST_FLUSH = 60.0

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 import redis
 
 from pathhits.capture.accumulator import STAY_COST, VIEW_COST, cost_of
+from pathhits.capture.bell import Bell
 from pathhits.capture.detour import Aside, Detour
 from pathhits.capture.folding import Folder, Seen, Told, say
 from pathhits.capture.guard import Guard
@@ -103,8 +104,7 @@ class Buffer:
         self._shed_lock = threading.RLock()
         self._start_lock = threading.RLock()
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._bell = Bell()
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._next_try = 0.0
@@ -189,9 +189,10 @@ class Buffer:
     def _start(self) -> None:
         with self._start_lock:
             if self._thread is None:
-                self._stop = threading.Event()
-                arguments = (self._stop, self._wake)
-                self._thread = threading.Thread(target=self._run, args=arguments, name="pathhits-flusher", daemon=True)
+                self._bell = Bell()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._bell,), name="pathhits-flusher", daemon=True
+                )
                 self._live()
                 try:
                     self._thread.start()
@@ -206,7 +207,7 @@ class Buffer:
         """
         if self._suspected <= self._beat:
             self._suspected = now
-            self._wake.set()
+            self._bell.ring()
         elif now - self._suspected > 0.1:
             self._live()
             if self._lock.acquire(blocking=False):
@@ -217,10 +218,9 @@ class Buffer:
 
     # The flusher side.
 
-    def _run(self, stop: threading.Event, wake: threading.Event) -> None:
-        while not stop.is_set():
-            wake.wait(self._settings.flush_interval)
-            wake.clear()
+    def _run(self, bell: Bell) -> None:
+        while not bell.over:
+            bell.wait(self._settings.flush_interval)
             self._live()
             with self._lock:
                 self._pass()
@@ -252,8 +252,7 @@ class Buffer:
             done = self.flush(deadline - time.monotonic())
         with self._start_lock:
             thread, self._thread = self._thread, None
-            self._stop.set()
-        self._wake.set()
+            self._bell.end()
         if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             thread.join(timeout=min(timeout, 1.0))
         if self._thread is None:

@@ -22,8 +22,6 @@ SUBJECTS = {
 }
 NOT_ROUTED = "No page has this address, so there is nothing to count."
 UNAVAILABLE = "The count could not be read in time."
-#: What a product's page tells of it beside its views.
-COUNTERS = ("likes", "downloads", "ratings", "rating_sum", "watchlist")
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,11 @@ def register(app: Flask, hits: PathHits) -> None:
     hits.warm_up()
     app.context_processor(_for_this_page)
     app.add_template_global(views_of)
-    app.add_template_global(counters_of)
 
 
 def views_of(products: Iterable[Product]) -> Mapping[str, Count]:
     """The views of each product by its slug, all read at once; a count is ``partial`` when it is not known."""
     return the_hits().view_counts("product", [product.slug for product in products])
-
-
-def counters_of(product: Product) -> Mapping[str, Count]:
-    """What people did with a product, by the names of `COUNTERS`."""
-    return the_hits().counters("product", [product.slug], COUNTERS)[product.slug]
 
 
 def _for_this_page() -> dict[str, Any]:

@@ -45,6 +45,8 @@ PASSWORDS = "passwords"
 #: Where mails go unless the caller names a server that takes them, and to whom.
 MAILS, OWNER = "mails.txt", "owner@slowfield.example"
 APP = "demo_app:create_app"
+#: Settings of the demo that other commands have to know, or they would name other periods and cool what is hot.
+TOLD = tuple(f"PATHHITS_{name}" for name in ("SYNC_EVERY", "ITEMS_EVERY", "POPULARITY_EVERY", "HOT_AT", "COLD_BELOW"))
 PROCESSES = ("web", "worker", "clock")
 
 
@@ -148,6 +150,7 @@ class _Demo:
         where = {"REDIS_URL": redact(settings.redis_url), "DATABASE_URL": redact(settings.database_url)}
         # The rules of products are in the shop's code.
         where["PATHHITS_APP"] = settings.app or APP
+        where |= {name: self.env[name] for name in TOLD}
         shown = " ".join(f"{name}={shlex.quote(value)}" for name, value in where.items())
         print(
             f"\nThe shop is at http://{HOST}:{self.port}/ (Ctrl-C ends it). In another terminal, for `pathhits top`:\n"

@@ -55,12 +55,18 @@ def recommended(product: Product, besides: Sequence[Product]) -> Recommended:
 
 
 def go(slug: str) -> Response:
-    """The way a recommendation leads to its product: the click is noted with its reason, and answered at once."""
+    """The way a recommendation leads to its product: the click is noted, with reason and place, answered at once."""
     product, reason = product_or_404(slug), request.args.get("because", "")
     if reason not in REASONS:
         abort(404)
-    said = {"reason": reason, "beside": request.args.get("beside", "")[:80]}
-    the_hits().track("product.recommendation_clicked", product.slug, properties=said, user_id=session.get("user"))
+    the_hits().track_recommendation_clicked(
+        "product",
+        product.slug,
+        reason,
+        request.args.get("place", None, type=int),
+        properties={"beside": request.args.get("beside", "")[:80]},
+        user_id=session.get("user"),
+    )
     return redirect(url_for("product_detail", slug=product.slug), 303)
 
 

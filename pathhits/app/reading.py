@@ -90,7 +90,8 @@ class Reading(Parts):
         name = subject(item_type, item_id)
         found = self._answer(lambda: self.item_reads.item_stats(item_type, item_id))
         if found is None or found.partial:
-            return last_known(self._last_items.get(name), found, item_type, str(item_id))
+            known = self._last_items.get(name)
+            return last_known(known, found, item_type, str(item_id), self.event_types.counters)
         self._last_items.put(name, found)
         return found
 

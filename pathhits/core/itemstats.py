@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -54,15 +54,25 @@ class ItemStats:
         return asdict(self) | {"stored": self.views.stored, "pending": self.views.pending}
 
 
-def last_known(known: ItemStats | None, found: ItemStats | None, item_type: str, item_id: str) -> ItemStats:
-    """The better of what was known of an item and what was found without a store, marked as partial."""
+def last_known(
+    known: ItemStats | None, found: ItemStats | None, item_type: str, item_id: str, counters: Iterable[str]
+) -> ItemStats:
+    """The better of what was known of an item and what was found without a store, marked as partial.
+
+    ``counters`` are those that a reader may ask for.
+    """
     best = max(
         (one for one in (known, found) if one is not None),
         key=lambda one: one.views,
         default=ItemStats(item_type, item_id),
     )
-    counters = {name: _partial(count) for name, count in best.counters.items()}
-    return replace(best, views=_partial(best.views), partial=True, counters=counters)
+    told = {**dict.fromkeys(counters, Count(0, 0)), **best.counters}
+    return replace(
+        best,
+        views=_partial(best.views),
+        partial=True,
+        counters={name: _partial(count) for name, count in told.items()},
+    )
 
 
 def _partial(count: Count) -> Count:

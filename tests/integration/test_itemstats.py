@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, event, insert, select, update
 
 from pathhits import PathHits
+from pathhits.core.counts import Count
 from pathhits.core.itemstats import HotRow, ItemStats
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import SECONDS, TIMED, VIEWS, VISITS, Batch, Delta
@@ -409,4 +410,6 @@ def test_a_read_that_takes_too_long_is_the_last_that_was_known(make: Callable[..
     found = hits.item_stats("product", 42)
     assert time.monotonic() - began < 20
     assert (found.views, found.partial, found.days) == (1, True, known.days)
-    assert hits.item_stats("product", 43) == ItemStats("product", "43", partial=True)
+    unknown, nothing = hits.item_stats("product", 43), dict.fromkeys(hits.event_types.counters, Count(0, 0))
+    assert unknown == ItemStats("product", "43", partial=True, counters=nothing)
+    assert all(count.partial for count in unknown.counters.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from sqlalchemy import func, select
 
 from demo_app.models import Like, Rating, Watched, db
 from pathhits import PathHits
+from pathhits.storage.sql import tables
 from tests.unit.demo.conftest import BROWSER, OWN, text, token
 
 JUG = "/products/stoneware-jug"
@@ -141,13 +143,20 @@ def test_a_data_sheet_that_is_fetched_is_a_download(visitor: FlaskClient, hits: 
     assert "Data sheets fetched 1 " in text(visitor, JUG)
 
 
-def test_a_click_on_a_recommendation_is_an_event_with_its_reason(visitor: FlaskClient, hits: PathHits) -> None:
-    response = visitor.get("/go/long-planter?because=same_workshop&beside=stoneware-jug")
+def test_a_click_on_a_recommendation_is_an_event_with_its_reason_and_place(
+    visitor: FlaskClient, hits: PathHits
+) -> None:
+    response = visitor.get("/go/long-planter?because=same_workshop&beside=stoneware-jug&place=2")
     assert (response.status_code, response.location) == (303, "/products/long-planter")
     assert visitor.get("/go/long-planter?because=magic").status_code == 404
     assert visitor.get("/go/none?because=same_workshop").status_code == 404
     assert hits.flush(10)
     assert hits.counter("product", "long-planter", "recommendation_clicks") == 1
+    hits.sync()
+    with hits.engine.connect() as connection:
+        c = tables.events.c
+        [said] = connection.scalars(select(c.properties).where(c.name == "product.recommendation_clicked"))
+    assert json.loads(said) == {"reason": "same_workshop", "position": 2, "beside": "stoneware-jug"}
     assert "From the same workshop" in text(visitor, JUG)
 
 
@@ -162,4 +171,4 @@ def test_what_the_same_visitors_viewed_is_recommended_once_it_is_known(
     hits.recommend()
     page = visitor.get(JUG).text
     assert "Others who looked at this also looked at" in page
-    assert "/go/hand-fork?because=also_viewed&amp;beside=stoneware-jug" in page
+    assert "/go/hand-fork?because=also_viewed&amp;beside=stoneware-jug&amp;place=1" in page

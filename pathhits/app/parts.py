@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
@@ -76,7 +75,8 @@ class Parts:
         self._last_items: Remembered[str, ItemStats] = Remembered(inf, COUNTS_REMEMBERED)
         self._last_hot: Remembered[tuple[str, int], list[HotRow]] = Remembered(inf, COUNTS_REMEMBERED)
         self._last_recommended: Remembered[str, list[Recommended]] = Remembered(inf, COUNTS_REMEMBERED)
-        shutdown.renew(self.guard, self._deadline)
+        shutdown.renew(self.guard, Guard.after_fork)
+        shutdown.renew(self._deadline, Deadline.after_fork)
         self._identify = identify if identify is None else check_identify(identify)
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -202,7 +202,7 @@ class Parts:
         from pathhits.storage.sql.dialects import make_engine
 
         engine = make_engine(self.settings.database_url, self.settings.sql_timeout)
-        os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+        shutdown.renew(engine, lambda mine: mine.dispose(close=False))
         return engine
 
     @built

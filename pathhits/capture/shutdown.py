@@ -6,10 +6,11 @@ import atexit
 import os
 import signal
 import threading
+from collections.abc import Callable
 from functools import cache
 from types import FrameType
-from typing import Protocol
-from weakref import WeakSet
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 from pathhits.capture.buffer import Buffer
 
@@ -17,28 +18,25 @@ from pathhits.capture.buffer import Buffer
 LAST_FLUSH = 3.0
 
 
-class Forked(Protocol):
-    """What has locks, threads or connections that a forked child cannot go on with."""
-
-    def after_fork(self) -> None: ...
-
-
+T = TypeVar("T")
 _buffers: WeakSet[Buffer] = WeakSet()
-_renewed: WeakSet[Forked] = WeakSet()
+_renewed: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
 
 
 def watch(buffer: Buffer) -> None:
     """Flush ``buffer`` when this process or a child ends, and reset it in a forked child."""
     _at_exit()
     _buffers.add(buffer)
-    renew(buffer)
+    renew(buffer, Buffer.after_fork)
 
 
-def renew(*those: Forked) -> None:
-    """Let each of ``those`` start afresh in a forked child, for as long as it lives."""
+def renew(one: T, afresh: Callable[[T], object]) -> None:
+    """Call ``afresh`` in a forked child, for as long as ``one`` lives, as the child cannot go on with what it has.
+
+    That are locks, threads and connections. Whoever lives is not kept alive by this.
+    """
     _at_fork()
-    for one in those:
-        _renewed.add(one)
+    _renewed[one] = afresh
 
 
 @cache
@@ -72,5 +70,5 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def _after_fork() -> None:
-    for one in list(_renewed):
-        one.after_fork()
+    for one, afresh in list(_renewed.items()):
+        afresh(one)

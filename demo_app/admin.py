@@ -17,11 +17,13 @@ from demo_app.accounts import admins_only
 from demo_app.choosing import product_or_404, products_of
 from demo_app.counts import the_hits
 from demo_app.models import Featured, Product, db
+from demo_app.recommending import REASONS
 from demo_app.searching import WEEK
 from demo_app.shelves import SHELVES, feature, unfeature
 from pathhits import StoreUnavailable
 
 if TYPE_CHECKING:
+    from pathhits.core.clicks import ClickRate
     from pathhits.core.searches import SearchRow
 
 HOT_SHOWN = ROWS = 10
@@ -44,7 +46,8 @@ def overview() -> str:
         shelves=SHELVES,
         hot=products_of(list(recent)),
         recent=recent,
-        **_searches(),
+        reasons=REASONS,
+        **_asked_for(),
     )
 
 
@@ -86,13 +89,17 @@ def register(app: Flask) -> None:
     app.add_url_rule("/admin/products/<slug>/shelf", "admin_shelve", shelve, methods=["POST"])
 
 
-def _searches() -> dict[str, list[SearchRow] | None]:
-    """What was looked for in the last seven days, found and in vain; None where SQL is away."""
+def _asked_for() -> dict[str, list[SearchRow] | list[ClickRate] | None]:
+    """What was looked for in the last seven days, found and in vain, and what was clicked; None where SQL is away."""
     hits, since = the_hits(), datetime.datetime.now(datetime.UTC) - WEEK
     try:
-        return {"popular": hits.popular_searches(since, ROWS), "failed": hits.failed_searches(since, ROWS)}
+        return {
+            "popular": hits.popular_searches(since, ROWS),
+            "failed": hits.failed_searches(since, ROWS),
+            "rates": hits.click_rates(since, item_type="product"),
+        }
     except StoreUnavailable:
-        return {"popular": None, "failed": None}
+        return dict.fromkeys(("popular", "failed", "rates"))
 
 
 def _wrong() -> str:

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from demo_app.history.visits import Request, midnight, requests_of
+from demo_app.recommending import SHOWN
 from demo_app.traffic.plans import SEARCHES
 from pathhits import PathHits
 from pathhits.events import Event, Logged
@@ -27,8 +28,9 @@ EVENTS = {
     ("likes", 1): "product.liked",
     ("likes", -1): "product.unliked",
     ("downloads", 1): "product.downloaded",
-    ("recommendation_clicks", 1): "product.recommendation_clicked",
 }
+#: Why things are recommended in a shop that does not know yet who looks at what.
+REASON = "same_workshop"
 FOUND = {query: found for _, query, found in SEARCHES}
 #: Where the stand-in of the shop finds what it stands for.
 STEP = "demo_app.step"
@@ -77,6 +79,8 @@ class Replay:
         if kind == "brand":
             # Its page asks by itself, the others are items by their route.
             self._hits.track_view(kind, slug)
+        elif kind == "product":
+            self._hits.track_recommendations_shown(kind, REASON, SHOWN)
         if step.event is not None:
             self._happen(*step.event)
         start_response(f"{step.status} {HTTPStatus(step.status).phrase}", [("Content-Type", "text/html")])
@@ -85,6 +89,8 @@ class Replay:
     def _happen(self, counter: str, subject: str, amount: int) -> None:
         if counter == "searches":
             self._hits.track_search(subject, result_count=FOUND[subject], entity_type="product")
+        elif counter == "recommendation_clicks":
+            self._hits.track_recommendation_clicked("product", subject.partition(":")[2], REASON, 1)
         else:
             self._hits.track(EVENTS[counter, amount], subject.partition(":")[2])
 

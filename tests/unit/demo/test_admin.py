@@ -128,6 +128,18 @@ def test_the_overview_shows_what_was_looked_for_and_in_vain(
     assert "Looked for in vain unicorn 1 search" in shown
 
 
+def test_the_overview_shows_which_recommendations_were_clicked(
+    admin: FlaskClient, visitor: FlaskClient, hits: PathHits
+) -> None:
+    assert "Nothing was recommended in seven days." in text(admin, "/admin")
+    page = visitor.get("/products/stoneware-jug").text
+    shown = page.count("because=same_workshop")
+    visitor.get("/go/long-planter?because=same_workshop&beside=stoneware-jug&place=1")
+    tell(hits)
+    told = f"From the same workshop 1 of {shown} shown, {100 / shown:.1f}%"
+    assert told in text(admin, "/admin")
+
+
 def test_the_dashboard_is_open_to_admins_and_closed_to_others(
     admin: FlaskClient, visitor: FlaskClient, signed_in: Callable[[str], FlaskClient]
 ) -> None:

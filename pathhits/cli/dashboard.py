@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
+
 import click
 
 from pathhits.app import PathHits
@@ -26,5 +29,11 @@ def dashboard_command(hits: PathHits, host: str, port: int, threads: int) -> Non
         raise SettingsError(
             f"port {port} of {host} cannot be used: {error.strerror}; choose another with --port"
         ) from None
+    signal.signal(signal.SIGTERM, _end)
     click.echo(f"The dashboard is at http://{host}:{server.effective_port}/ (Ctrl-C ends it).")
     server.run()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Let the server end as by Ctrl-C: what is being answered is answered."""
+    raise SystemExit(0)

@@ -116,6 +116,13 @@ class Query:
         """The label the view is narrowed to, if it is."""
         return self.filter.value if self.filter is not None and self.filter.name == "path" else None
 
+    def _ends(self) -> dict[str, str]:
+        """Both ends as a URL has them: whole days by their dates, which are those of any zone."""
+        if _is_midnight(self.since) and _is_midnight(self.until):
+            last = self.until.date() - timedelta(days=1)
+            return {"since": self.since.date().isoformat(), "until": last.isoformat()}
+        return {"since": self.since.isoformat(), "until": self.until.isoformat()}
+
     def parameters(self, **changes: object) -> dict[str, str]:
         """The URL parameters of this view with some of them changed; None takes one away, defaults are left out.
 
@@ -123,7 +130,7 @@ class Query:
         """
         given: dict[str, object] = {"range": self.range, "tz": self.tz, "by": self.by, "compare": int(self.compare)}
         if self.range == "custom":
-            given |= {"since": self.since.isoformat(), "until": self.until.isoformat()}
+            given |= self._ends()
         if self.filter is not None:
             given[self.filter.name] = self.filter.value
         given |= {"search": self.search, "sort": self.sort, "page": self.page, "limit": self.limit}
@@ -134,7 +141,8 @@ class Query:
         if "range" in changes and changes["range"] != "custom":
             given = {name: value for name, value in given.items() if name not in ("since", "until", "by")}
         given |= changes
-        usual = {"range": DEFAULT_RANGE, "tz": "UTC", "compare": 1, "search": "", "sort": "most", "page": 1,
+        # The zone is never left out: who is sent the URL sees the same days, and who chose UTC keeps it.
+        usual = {"range": DEFAULT_RANGE, "compare": 1, "search": "", "sort": "most", "page": 1,
                  "limit": DEFAULT_LIMIT, "by": _usual_step(self)}  # fmt: skip
         shown = {name: str(given[name]) for name in PARAMETERS if given.get(name) is not None}
         return {name: value for name, value in shown.items() if value != str(usual.get(name))}

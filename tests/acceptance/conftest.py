@@ -1,16 +1,29 @@
-"""Fixtures of the acceptance tests: the demo, in a folder and on a port of its own."""
+"""Fixtures of the acceptance tests: a browser, and the demo, in a folder and on a port of its own."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.acceptance.demos import ROOT, START_S, Demo
+from tests.conftest import present
+from tests.servers.chromium import chromium
 from tests.servers.processes import Process, free_port
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of a module; take a context of it for each person.
+
+    Not for a session: while Playwright runs, no other test of this process could run an event loop.
+    """
+    with present(), chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

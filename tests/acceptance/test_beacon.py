@@ -9,26 +9,18 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
 
 from pathhits import PathHits
 from pathhits.capture.beacon import POST_PATH, SCRIPT_PATH
-from tests.conftest import present
-from tests.servers.chromium import Browser, Page
 from tests.servers.processes import wait_until
 
 pytestmark = pytest.mark.slow  # a browser, and pages that are looked at
 
 #: Seconds for which a page is looked at.
 LOOK = 1.6
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with present():
-        browser = Browser()
-    with browser:
-        yield browser
 
 
 class Site:
@@ -49,12 +41,18 @@ class Site:
 
     def _noting(self, app: Any) -> Any:
         def noting(environ: Any, start_response: Any) -> Any:
+            statuses: list[str] = []
+
             def started(status: str, headers: Any, *more: Any) -> Any:
-                if environ["PATH_INFO"] == POST_PATH:
-                    self.posts.append(status[:3])
+                statuses.append(status[:3])
                 return start_response(status, headers, *more)
 
-            return app(environ, started)
+            def over() -> None:
+                # Not before: only now the buffer has it.
+                if environ["PATH_INFO"] == POST_PATH:
+                    self.posts.extend(statuses)
+
+            return ClosingIterator(app(environ, started), over)
 
         return noting
 
@@ -79,17 +77,26 @@ def site(redis_url: str, sqlite_url: str) -> Iterator[Site]:
         yield site
 
 
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab of a visitor of their own."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
 def _navigate(page: Page) -> None:
-    page.go("about:blank")
+    page.goto("about:blank")
 
 
 @pytest.mark.parametrize("leave", [_navigate, Page.close], ids=["for another page", "for good"])
 def test_the_last_page_has_its_time_and_the_visit_stays_a_bounce(
-    browser: Browser, site: Site, leave: Callable[[Page], None]
+    page: Page, site: Site, leave: Callable[[Page], None]
 ) -> None:
-    page = browser.page()
-    page.go(f"{site.url}/jug")
-    assert page.run("performance.getEntriesByType('resource').map(one => one.name).join()") == site.url + SCRIPT_PATH
+    page.goto(f"{site.url}/jug")
+    assert (
+        page.evaluate("performance.getEntriesByType('resource').map(one => one.name).join()") == site.url + SCRIPT_PATH
+    )
     time.sleep(LOOK)
     leave(page)
     wait_until(lambda: site.posts, message="a post")
@@ -100,11 +107,10 @@ def test_the_last_page_has_its_time_and_the_visit_stays_a_bounce(
     assert set(site.posts) == {"204"}
 
 
-def test_a_walk_through_the_site_is_one_visit_with_all_its_time(browser: Browser, site: Site) -> None:
-    page = browser.page()
+def test_a_walk_through_the_site_is_one_visit_with_all_its_time(page: Page, site: Site) -> None:
     began = time.time()
     for path in ("/", "/jug", "/"):
-        page.go(site.url + path)
+        page.goto(site.url + path)
         time.sleep(LOOK)
     page.close()
     wait_until(lambda: len(site.posts) >= 3, message="three posts")
@@ -114,18 +120,17 @@ def test_a_walk_through_the_site_is_one_visit_with_all_its_time(browser: Browser
     assert int(3 * LOOK) - 1 <= found.seconds <= time.time() - began + 1
 
 
-def test_a_page_of_another_site_cannot_post(browser: Browser, site: Site, sqlite_url: str, redis_url: str) -> None:
-    page = browser.page()
-    page.go(f"{site.url}/plain")
-    script = page.run(f"fetch('{SCRIPT_PATH}').then(answer => answer.text())")
+def test_a_page_of_another_site_cannot_post(page: Page, site: Site, sqlite_url: str, redis_url: str) -> None:
+    page.goto(f"{site.url}/plain")
+    script = page.evaluate(f"fetch('{SCRIPT_PATH}').then(answer => answer.text())")
     token = script.partition('"')[2].partition('."')[0].rpartition('"')[2]
     assert token.count(".") == 1
     with Site(PathHits(redis_url=redis_url, namespace="other", database_url=sqlite_url)) as other:
-        page.go(f"{other.url}/plain")
-        assert page.run(f"navigator.sendBeacon('{site.url}{POST_PATH}', '{token}.5')") is True
+        page.goto(f"{other.url}/plain")
+        assert page.evaluate(f"navigator.sendBeacon('{site.url}{POST_PATH}', '{token}.5')") is True
         wait_until(lambda: site.posts, message="a post")
         read = f"fetch('{site.url}{SCRIPT_PATH}', {{mode: 'no-cors'}}).then(() => 'read', () => 'refused')"
-        assert page.run(read) == "refused"
+        assert page.evaluate(read) == "refused"
     assert site.posts == ["403"]
     assert site.hits.flush()
     assert site.hits.visits().seconds == 0

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance.demos import Demo
-from tests.conftest import present
 from tests.servers.chromium import USER_AGENT
-from tests.servers.processes import ServerMissing, wait_until
+from tests.servers.processes import wait_until
 
 # The whole demo and a browser; the worker is waited for several times.
 pytestmark = pytest.mark.slow
 
-CHROMIUM = Path("/usr/bin/chromium")
 JUG = "/products/stoneware-jug"
 SYNC_S = 60.0
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """A browser that does not say it is driven by a program: such a one is a bot."""
-    with present(), sync_playwright() as playwright:
-        if not CHROMIUM.exists():
-            raise ServerMissing("chromium")
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield found
-        found.close()
 
 
 class Person:

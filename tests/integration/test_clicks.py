@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,23 +24,6 @@ from tests.integration.test_event_log import logged
 
 GUEST: dict[str, Any] = {"ip": "203.0.113.7", "user_agent": BROWSER}
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def hits(redis_url: str, database_url: str) -> Iterator[PathHits]:
-    hits = PathHits(redis_url=redis_url, database_url=database_url, flush_interval=3600, request_deadline=20.0)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
-
-
-@pytest.fixture
-def small(redis_url: str, sqlite_url: str) -> Iterator[PathHits]:
-    """One with SQLite, where the database does not matter."""
-    hits = PathHits(redis_url=redis_url, database_url=sqlite_url, flush_interval=3600, request_deadline=20.0)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
 
 
 def moved(hits: PathHits) -> None:

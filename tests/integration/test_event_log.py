@@ -49,14 +49,6 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture
-def hits(redis_url: str, database_url: str) -> Iterator[PathHits]:
-    hits = PathHits(redis_url=redis_url, database_url=database_url, flush_interval=3600, request_deadline=20.0)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
-
-
 def logged(engine: Engine) -> list[Row]:
     """The log, the oldest first, with the names of the items."""
     events, items = tables.events.c, tables.items.c

@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from math import sqrt
@@ -30,6 +30,7 @@ from pathhits.storage.sql import recommendations, tables
 from pathhits.storage.sql.recommendations import Recommendations
 from tests.faults.recommender import POINTS
 from tests.faults.writer import BROWSER
+from tests.integration.conftest import made
 from tests.integration.logbook import DAY_MS, put_views, rows_of
 from tests.integration.test_plans import plans
 from tests.servers.processes import Process
@@ -43,29 +44,6 @@ Views = list[tuple[int, str, int]]
 
 def at(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
-
-
-def made(redis_url: str, database_url: str, **settings: Any) -> PathHits:
-    return PathHits(
-        redis_url=redis_url, database_url=database_url, flush_interval=3600, request_deadline=20.0, **settings
-    )
-
-
-@pytest.fixture
-def hits(redis_url: str, database_url: str) -> Iterator[PathHits]:
-    hits = made(redis_url, database_url)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
-
-
-@pytest.fixture
-def small(redis_url: str, sqlite_url: str) -> Iterator[PathHits]:
-    """One with SQLite, where the database does not matter."""
-    hits = made(redis_url, sqlite_url)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
 
 
 def put(hits: PathHits, views: Views) -> None:

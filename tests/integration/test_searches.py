@@ -6,7 +6,6 @@ import json
 import random
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +26,7 @@ from pathhits.storage.sql import tables
 from pathhits.storage.sql.ledger import Ledger
 from pathhits.testing import counting
 from tests.faults.writer import BOT, BROWSER
+from tests.integration.conftest import made
 from tests.integration.test_event_log import logged
 from tests.integration.test_plans import plans
 
@@ -35,29 +35,6 @@ NOON = 1_774_699_200_000
 HOUR_MS = 3_600_000
 GUEST: dict[str, Any] = {"ip": "203.0.113.7", "user_agent": BROWSER}
 OTHER_GUEST: dict[str, Any] = {"ip": "203.0.113.8", "user_agent": BROWSER}
-
-
-def made(redis_url: str, database_url: str, **settings: Any) -> PathHits:
-    return PathHits(
-        redis_url=redis_url, database_url=database_url, flush_interval=3600, request_deadline=20.0, **settings
-    )
-
-
-@pytest.fixture
-def hits(redis_url: str, database_url: str) -> Iterator[PathHits]:
-    hits = made(redis_url, database_url)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
-
-
-@pytest.fixture
-def small(redis_url: str, sqlite_url: str) -> Iterator[PathHits]:
-    """One with SQLite, where the database does not matter."""
-    hits = made(redis_url, sqlite_url)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
 
 
 def moved(hits: PathHits) -> None:

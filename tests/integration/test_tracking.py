@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,32 +23,10 @@ from pathhits.hits import Batch, Track
 from pathhits.storage.redis.keys import ONCE_TTL
 from pathhits.storage.sql import tables
 from tests.faults.writer import BOT, BROWSER
+from tests.integration.conftest import made
 from tests.integration.test_event_log import logged
 
 GUEST: dict[str, Any] = {"ip": "203.0.113.7", "user_agent": BROWSER}
-
-
-def made(redis_url: str, database_url: str, **settings: Any) -> PathHits:
-    return PathHits(
-        redis_url=redis_url, database_url=database_url, flush_interval=3600, request_deadline=20.0, **settings
-    )
-
-
-@pytest.fixture
-def hits(redis_url: str, database_url: str) -> Iterator[PathHits]:
-    hits = made(redis_url, database_url)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
-
-
-@pytest.fixture
-def small(redis_url: str, sqlite_url: str) -> Iterator[PathHits]:
-    """One with SQLite, where the database does not matter."""
-    hits = made(redis_url, sqlite_url)
-    hits.migrate()
-    yield hits
-    hits.close(0.1)
 
 
 def parts(hits: PathHits, name: str, item: object = 7) -> tuple[int, int, int]:

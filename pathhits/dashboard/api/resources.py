@@ -115,7 +115,7 @@ def values(view: View, query: Query, dimension: str) -> Values:
     found = view.values.top_values(dimension, *query.period, MOST_VALUES, query.path, query.search)
     rows = _paged([(row.value, row.hits) for row in found], query)
     shown = tuple(ValueRow(value, hits, _share(hits, everything)) for value, hits in rows)
-    return Values(dimension, shown, len(found), query.page, query.limit)
+    return Values(shown, len(found), query.page, query.limit, dimension)
 
 
 def _paged(rows: Sequence[tuple[str, int]], query: Query) -> Sequence[tuple[str, int]]:

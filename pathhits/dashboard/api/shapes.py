@@ -9,15 +9,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
 from pathhits.core.periods import By
 from pathhits.dashboard.queries import Range
 
+Row = TypeVar("Row")
+
 
 def types_of(kind: Any) -> dict[str, Any]:
-    """The types of the fields of one of these."""
-    return get_type_hints(kind)
+    """The types of the fields of one of these; of a list those that its rows have."""
+    rows = tuple(one for base in getattr(kind, "__orig_bases__", ()) for one in get_args(base))
+    hints = get_type_hints(kind)
+    return {name: hint[rows] if getattr(hint, "__parameters__", ()) else hint for name, hint in hints.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Some rows of a list, ``limit`` a page; ``total`` is None where nobody counted them all."""
+
+    rows: tuple[Row, ...]
+    total: int | None
+    page: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedPage(Page[Row]):
+    """Some rows of a list of which it is known how long it is."""
+
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +131,8 @@ class PathRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(CountedPage[PathRow]):
     """A page of the labels that had hits in the period; narrowed to a value, of the first 10,000 of them."""
-
-    rows: tuple[PathRow, ...]
-    total: int
-    page: int
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +145,10 @@ class ValueRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class Values(CountedPage[ValueRow]):
     """A page of the values of a dimension, of the first 10,000 of them."""
 
     dimension: str
-    rows: tuple[ValueRow, ...]
-    total: int
-    page: int
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +162,8 @@ class ItemRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class Items(CountedPage[ItemRow]):
     """A page of the items that had views in the period."""
-
-    rows: tuple[ItemRow, ...]
-    total: int
-    page: int
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,13 +251,8 @@ class SearchRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Searches:
+class Searches(Page[SearchRow]):
     """A page of the queries of the period; ``total`` is None where there are more than this page shows."""
-
-    rows: tuple[SearchRow, ...]
-    total: int | None
-    page: int
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +272,8 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class Events(Page[EventRow]):
     """A page of the stored events of a period, the last first; ``total`` is None where there are more than 10,000."""
-
-    rows: tuple[EventRow, ...]
-    total: int | None
-    page: int
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)

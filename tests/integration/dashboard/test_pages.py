@@ -114,13 +114,13 @@ def test_the_page_of_a_path_has_sources_of_its_own_and_a_click_leads_to_the_over
         listed = api(reader, f"values?of={dimension}&path=home&range=7d")["rows"]
         assert rows(page, heading) == [(row["value"], f"{row['hits']:,}") for row in listed]
         assert listed
-    assert 'href="/_pathhits/?range=7d&amp;referrer=news.example"' in page
+    assert 'href="/_pathhits/?range=7d&amp;tz=UTC&amp;referrer=news.example"' in page
     assert "Sources" not in reader.get("/path?path=nobody-was-here&range=7d").text
 
 
 def test_values_of_a_path_say_so_and_the_chip_leads_to_those_of_all(reader: Reader) -> None:
     page = reader.get("/values?of=referrer&path=home&range=7d").text
-    assert re.search(r'class="chip" href="/_pathhits/values\?range=7d&amp;of=referrer".*home', page)
+    assert re.search(r'class="chip" href="/_pathhits/values\?range=7d&amp;tz=UTC&amp;of=referrer".*home', page)
     assert 'class="chip"' not in reader.get("/values?of=referrer&range=7d").text
     everything = rows(reader.get("/values?of=browser&range=7d").text, "Browsers")
     assert rows(reader.get("/values?of=browser&range=7d&system=Linux").text, "Browsers") == everything

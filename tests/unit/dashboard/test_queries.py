@@ -22,7 +22,7 @@ def test_without_parameters_it_is_the_last_thirty_days_by_day() -> None:
     found = query()
     assert (found.range, found.tz, found.by, found.page, found.limit) == ("30d", "UTC", "day", 1, 10)
     assert (found.since, found.until) == (datetime(2026, 9, 22, tzinfo=UTC), datetime(2026, 10, 22, tzinfo=UTC))
-    assert found.parameters() == {}
+    assert found.parameters() == {"tz": "UTC"}
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,18 @@ def test_what_is_not_allowed_is_refused_where_that_is_said() -> None:
 
 def test_a_label_is_asked_for_as_it_is_counted() -> None:
     assert query(path="/a\0b").path == "/a%00b"
-    assert query(path="/a").parameters(path="/b") == {"path": "/b"}
-    assert query(path="/a").parameters(path=None) == {}
+    assert query(path="/a").parameters(path="/b") == {"tz": "UTC", "path": "/b"}
+    assert query(path="/a").parameters(path=None) == {"tz": "UTC"}
 
 
 def test_another_view_begins_at_its_first_page() -> None:
     found = query(page="3", search="shop")
-    assert found.parameters(sort="name") == {"search": "shop", "sort": "name"}
-    assert found.parameters(page=4) == {"search": "shop", "page": "4"}
-    assert query(since="2026-01-01", by="hour", until="2026-01-02").parameters(range="7d") == {"range": "7d"}
+    assert found.parameters(sort="name") == {"tz": "UTC", "search": "shop", "sort": "name"}
+    assert found.parameters(page=4) == {"tz": "UTC", "search": "shop", "page": "4"}
+    assert query(since="2026-01-01", by="hour", until="2026-01-02").parameters(range="7d") == {
+        "range": "7d",
+        "tz": "UTC",
+    }
 
 
 texts = st.one_of(st.text(max_size=40), st.sampled_from([*RANGES, "UTC", "Asia/Kathmandu", "2026-02-03", "1", "hour"]))

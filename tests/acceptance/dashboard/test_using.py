@@ -2,186 +2,50 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
+from rq import Queue
+from rq.serializers import JSONSerializer
 from sqlalchemy import text
-from werkzeug.serving import make_server
 
-from pathhits import Event, PathHits, Rules
+from pathhits import Settings
 from pathhits.dashboard.rendering import has_static
-from tests.conftest import present
-from tests.integration.dashboard.filling import fill
+from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, asked, listed, value
 from tests.integration.dashboard.reader import PASSWORD
 from tests.servers.chromium import USER_AGENT
-from tests.servers.processes import ServerMissing, in_ci
+from tests.servers.processes import Process, in_ci
 
 # A browser, and pages that are looked at.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
 
-ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-HOSTILE = (
-    "<script>document.title='owned'</script>",
-    '"><img src=x onerror="document.title=\'owned\'">',
-    "/\u202egnp.exe",
-    "=cmd|' /C calc'!A0",
-    "/" + "a very long path " * 600,
-)
-PATHS = ("home", "product", "about", *HOSTILE, *(f"/page/{number}" for number in range(60)))
-ITEMS = ("product:jug", "product:mug", *(f"product:item-{number}" for number in range(20)))
-#: Pages with their parameters; each is looked at by axe.
-EVERY = (
-    "/", "/?path=home", "/?metric=bounce_rate&range=7d", "/paths", "/path?path=home", "/items",
-    "/item?type=product&id=jug", "/hot", "/events", "/drops", "/values?of=browser", "/searches",
-    "/health", "/meaning", "/nothing", "/?tz=Nowhere",
-)  # fmt: skip
+
+#: Whether what has the focus, its label or what lies over it is seen to have it.
+SEEN = """one => [one, ...(one.labels ?? [])].some(some => ['', '::after'].some(part => {
+  const style = getComputedStyle(some, part);
+  return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 1;
+}))"""
 
 
-class Site:
-    """A site with a dashboard on a port of its own."""
-
-    def __init__(self, hits: PathHits) -> None:
-        self.hits = hits
-        app = Flask("shop")
-        app.add_url_rule("/", "home", lambda: "<!doctype html><link rel=icon href='data:,'><p>Shop")
-        hits.register_item("product", rules=Rules.none())
-        hits.init_app(app, dashboard="/_pathhits")
-        self._server = make_server("127.0.0.1", 0, app, threaded=True)
-        self.url = f"http://127.0.0.1:{self._server.port}/_pathhits"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        #: Of somebody who has logged in.
-        self.cookies: list[Any] = []
-
-    def __enter__(self) -> Site:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._thread.join(10)
-        self._server.server_close()
-        self.hits.close(1.0)
-
-
-def a_site(redis_url: str, folder: Path, name: str) -> Site:
-    """A site of a namespace of its own."""
-    hits = PathHits(
-        redis_url=redis_url,
-        database_url=f"sqlite:///{folder / name}.db",
-        namespace=name,
-        dashboard_password=PASSWORD,
-        flush_interval=3600,
-        request_deadline=60.0,
-    )
-    hits.migrate()
-    return Site(hits)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with present(), sync_playwright() as playwright:
-        program = Path("/usr/bin/chromium")
-        if not program.exists():
-            raise ServerMissing("chromium")
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def module_redis(redis_server: Any) -> str:
-    url: str = redis_server.url_of(15)
-    return url
-
-
-@pytest.fixture(scope="module")
-def full(module_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site with forty days of counts, stored and pending."""
-    site = a_site(module_redis, tmp_path_factory.mktemp("full"), "full")
-    site.hits.on("product.liked", name="mail")(_fails)
-    fill(site.hits, time.time(), days=40, paths=PATHS, items=ITEMS, daily=900)
-    site.hits.sync(force=True)
-    for number in range(3):
-        site.hits.track("product.liked", "jug", properties={"said": HOSTILE[number]}, user_agent=USER_AGENT)
-    site.hits.flush()
-    site.hits.sync(force=True)
-    with site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def empty(module_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that nobody has seen."""
-    with a_site(module_redis, tmp_path_factory.mktemp("empty"), "empty") as site:
-        yield site
-
-
-def _fails(event: Event) -> None:
-    raise ValueError(f"no mail for {event.item_id}")
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Opens a page of a site as somebody who has logged in; what the browser complains about fails the test."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def open_page(site: Site, path: str = "/", *, login: bool = True, **options: Any) -> Page:
-        options = {"viewport": {"width": 1280, "height": 900}, "timezone_id": "Europe/Berlin", **options}
-        context = browser.new_context(user_agent=USER_AGENT, **options)
-        contexts.append(context)
-        page = context.new_page()
-        if login and site.cookies:
-            context.add_cookies(site.cookies)
-        elif login:
-            page.goto(site.url + path)
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Log in").click()
-            page.wait_for_load_state("networkidle")
-            site.cookies = [one for one in context.cookies() if one["name"] == "pathhits_session"]
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.extend([said.text] if is_complaint(said) else []))
-        page.on("request", lambda asks: complaints.extend([] if asks.url.startswith(site.url) else [asks.url]))
-        page.goto(site.url + path)
-        page.wait_for_load_state("networkidle")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def is_complaint(said: ConsoleMessage) -> bool:
-    """Whether the browser finds fault with a page; a status that is meant is none."""
-    return said.type == "error" and "the server responded with a status of" not in said.text
-
-
-def value(page: Page, key: str) -> str:
-    """A figure as it is read to somebody who does not see."""
-    name = page.locator(".figure", has=page.locator(f"a.name[href$='#{key}']"))
-    return str(name.locator(".value .sr").inner_text()).split(" ")[0]
-
-
-def asked(page: Page, site: Site, path: str) -> Any:
-    """What the API says."""
-    answer = page.request.get(f"{site.url}/api/v1/{path}")
-    assert answer.ok, answer.text()
-    return answer.json()
+def tab_to(page: Page, name: str, wanted: Locator | None = None) -> None:
+    """Press Tab until a link or button of that name has the focus; what has it meanwhile is always seen."""
+    wanted = wanted or page.locator("a, button").filter(has_text=re.compile(f"^\\s*{name}\\s*$")).first
+    if wanted.count() == 0:
+        wanted = page.get_by_role("button", name=name)
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        focused = page.locator("*:focus")
+        assert focused.evaluate(SEEN), focused.evaluate("one => one.outerHTML")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    pytest.fail(f"Tab does not lead to {name}")
 
 
 def test_one_logs_in_and_out(open_page: Open, full: Site) -> None:
@@ -330,6 +194,110 @@ def test_a_dead_delivery_is_retried(open_page: Open, full: Site) -> None:
     assert hits.deliveries.counts() == {"due": 3, "dead": 0}
 
 
+def test_a_failed_job_is_retried_by_keyboard_and_the_worker_makes_it_anew(
+    open_page: Open, full: Site, start_process: Callable[..., Process], tmp_path: Path
+) -> None:
+    settings = full.hits.settings
+    with full.hits.queue_connection() as connection:
+        queue = Queue(settings.namespace, connection=connection, serializer=JSONSerializer)
+        job = queue.enqueue("pathhits.tasks.items")
+        _work(start_process, settings, f"sqlite:///{tmp_path}/no/such.db")
+        assert job.id in queue.failed_job_registry
+        page = open_page(full, "/health")
+        section = page.locator("section", has=page.get_by_role("heading", name="Failed jobs"))
+        expect(section).to_contain_text("pathhits.tasks.items")
+        expect(section).to_contain_text("StoreUnavailable")
+        tab_to(page, "Retry", section.get_by_role("button"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_have_text("1 is tried again by the worker.")
+        expect(section).to_contain_text("None.")
+        assert (job.id in queue.job_ids, len(queue.failed_job_registry)) == (True, 0)
+        _work(start_process, settings, settings.database_url)
+        assert (queue.job_ids, len(queue.failed_job_registry)) == ([], 0)
+
+
+def _work(start_process: Callable[..., Process], settings: Settings, database_url: str) -> None:
+    """Let a worker do what is in the queue."""
+    stores = {"REDIS_URL": settings.redis_url, "DATABASE_URL": database_url}
+    environment = stores | {"PATHHITS_NAMESPACE": settings.namespace}
+    worker = start_process([sys.executable, "-m", "pathhits", "worker", "--burst"], env=environment)
+    assert worker.wait() == 0, worker.output()
+
+
+def test_sources_of_the_site_and_of_a_path_and_a_click_on_one_filters(open_page: Open, full: Site) -> None:
+    page = open_page(full, "/path?path=home&range=7d&tz=UTC")
+    said = {row["value"]: row["hits"] for row in asked(page, full, "values?of=referrer&path=home&range=7d")["rows"]}
+    assert said == {"wiki.example": 4, "news.example": 3}
+    assert dict(listed(page, "Sources")) == {name: str(n) for name, n in said.items()}
+    page.locator("label", has_text="Browsers").click()
+    assert listed(page, "Browsers")[0] == ("Chrome", "7")
+    page.get_by_role("link", name="wiki.example").click()
+    expect(page.locator(".chip")).to_contain_text("wiki.example")
+    assert value(page, "hits") == "4"
+    assert listed(page, "Paths") == [("home", "4")]
+    page.keyboard.press("x")
+    expect(page.locator(".chip")).to_have_count(0)
+
+
+def test_the_tail_of_events_is_live_and_is_filtered(open_page: Open, full: Site) -> None:
+    page = open_page(full, "/events")
+    before = page.locator("#tail tbody tr").count()
+    page.evaluate("window.same = true")
+    full.hits.track("product.downloaded", "mug", properties={"by": "letter"}, user_agent=USER_AGENT)
+    assert full.hits.flush()
+    full.hits.sync(force=True)
+    expect(page.locator("#tail tbody tr")).to_have_count(before + 1, timeout=20_000)
+    first = page.locator("#tail tbody tr").first
+    expect(first).to_contain_text("product.downloaded")
+    expect(first).to_contain_text("by letter")
+    assert page.evaluate("window.same")
+    first.get_by_role("link", name="product.downloaded").click()
+    expect(page.locator("#tail tbody tr")).to_have_count(1)
+    expect(page.locator(".chip")).to_contain_text("product.downloaded")
+    page.get_by_role("link", name="product mug").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("mug")
+
+
+def test_searches_and_those_that_found_nothing_have_a_page(open_page: Open, full: Site) -> None:
+    page = open_page(full)
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Searches").click()
+    assert listed(page, "Searches") == [("jug", "2"), ("mug", "1")]
+    page.get_by_role("link", name="Found nothing").click()
+    assert listed(page, "Found nothing") == [(HOSTILE[0], "1")]
+
+
+def test_comparing_is_switched_off_and_the_url_says_so(open_page: Open, full: Site) -> None:
+    page = open_page(full, "/?range=7d")
+    button = page.get_by_role("button", name="Compare")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".legend .period")).to_have_count(2)
+    expect(page.locator(".change").first).not_to_be_empty()
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert "compare=0" in page.url
+    expect(page.locator(".legend")).to_have_count(0)
+    expect(page.locator(".change").first).to_be_empty()
+    hits = value(page, "hits")
+    other = open_page(full, page.url.removeprefix(full.url), timezone_id="America/New_York")
+    assert value(other, "hits") == hits
+    expect(other.locator(".menu summary").first).to_contain_text("Last 7 days")
+
+
+def test_filter_theme_and_tabs_by_keyboard_and_the_focus_is_seen(open_page: Open, full: Site) -> None:
+    page = open_page(full, "/?range=90d", color_scheme="light")
+    tab_to(page, "Dark colours")
+    page.keyboard.press("Enter")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    tab_to(page, "about")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("path=about"))
+    tab_to(page, "Referrer", page.locator("#sources-1"))
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text("No link with utm_source in this period.")).to_be_visible()
+    page.keyboard.press("x")
+    page.wait_for_url(lambda url: "path=" not in url)
+
+
 def test_hostile_texts_are_texts(open_page: Open, full: Site) -> None:
     for path in ("/?range=90d", "/paths?range=90d", "/events?range=90d", "/item?type=product&id=" + HOSTILE[0]):
         page = open_page(full, path)
@@ -352,30 +320,6 @@ def test_an_empty_site_says_what_to_do_and_fills_by_itself(open_page: Open, empt
     assert value(page, "hits") == "1"
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_overflows_and_axe_finds_nothing_serious(open_page: Open, full: Site, width: int, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.fail("make assets brings axe-core") if in_ci() else pytest.skip("npm brought no axe-core")
-    # Axe adds styles to read colours by, which our policy would refuse.
-    page = open_page(full, viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
-    found = {}
-    for path in EVERY:
-        page.goto(full.url + path)
-        page.wait_for_load_state("networkidle")
-        page.add_script_tag(path=AXE)
-        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [
-            (one["id"], one["nodes"][0]["html"][:200])
-            for one in result["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if serious or wide > 0:
-            found[path] = (serious, wide)
-    assert found == {}
-
-
 def test_without_script_the_pages_show_and_do_the_same(open_page: Open, full: Site) -> None:
     page = open_page(full, "/?compare=0", java_script_enabled=False)
     expect(page.locator("svg.drawing")).to_be_visible()
@@ -385,11 +329,3 @@ def test_without_script_the_pages_show_and_do_the_same(open_page: Open, full: Si
     page.get_by_role("button", name="Dark colours").click()
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert "range=year" in page.url
-
-
-def test_the_first_page_is_small(open_page: Open, full: Site) -> None:
-    page = open_page(full)
-    sent = [page.request.get(full.url + "/").body()]
-    static = ROOT / "pathhits" / "dashboard" / "static"
-    sent += [file.read_bytes() for file in static.rglob("*") if file.is_file()]
-    assert sum(len(gzip.compress(one)) for one in sent) < 120_000

@@ -1,0 +1,84 @@
+"""How the dashboard looks in a real browser: nothing overflows or moves, axe finds nothing, paper is white."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.acceptance.dashboard.shown import Open, Site, settled, value
+from tests.servers.processes import in_ci
+
+# A browser, and pages that are looked at.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
+
+ROOT = Path(__file__).resolve().parents[3]
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+#: Pages with their parameters; each is looked at by axe.
+EVERY = (
+    "/", "/?path=home", "/?metric=bounce_rate&range=7d", "/paths", "/path?path=home", "/items",
+    "/item?type=product&id=jug", "/hot", "/events", "/drops", "/values?of=browser", "/searches",
+    "/health", "/meaning", "/values?of=referrer&path=home", "/paths?search=zebra", "/login", "/nothing", "/?tz=Nowhere",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("which", "width", "scheme"),
+    [("full", 1280, "light"), ("full", 360, "light"), ("full", 1280, "dark"), ("full", 360, "dark"),
+     ("empty", 360, "light"), ("empty", 1280, "dark")],
+)  # fmt: skip
+def test_no_page_overflows_and_axe_finds_nothing_serious(
+    request: pytest.FixtureRequest, open_page: Open, which: str, width: int, scheme: str
+) -> None:
+    site: Site = request.getfixturevalue(which)
+    if not AXE.exists():
+        pytest.fail("make assets brings axe-core") if in_ci() else pytest.skip("npm brought no axe-core")
+    # Axe adds styles to read colours by, which our policy would refuse.
+    page = open_page(site, viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
+    found = {}
+    for path in EVERY:
+        page.goto(site.url + path)
+        settled(page)
+        page.add_script_tag(path=AXE)
+        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            (one["id"], one["nodes"][0]["html"][:200])
+            for one in result["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if serious or wide > 0:
+            found[path] = (serious, wide)
+    assert found == {}
+
+
+def test_paper_is_white_and_has_the_drawing_of_the_chart(open_page: Open, full: Site) -> None:
+    page = open_page(full, color_scheme="dark", viewport={"width": 720, "height": 1000})
+    expect(page.locator(".drawing")).to_be_hidden()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    expect(page.locator(".drawing")).to_be_visible()
+    for gone in (".uplot", ".head nav", ".tools", ".controls .menu", "#cards .all"):
+        expect(page.locator(gone).first).to_be_hidden()
+    expect(page.locator(".figure")).to_have_count(5)
+    assert value(page, "hits") != "0"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_nothing_moves_when_the_script_draws_the_chart(open_page: Open, full: Site) -> None:
+    places = "all => all.map(one => JSON.stringify(one.getBoundingClientRect()))"
+    pages = [open_page(full, "/?tz=UTC", java_script_enabled=way) for way in (False, True)]
+    expect(pages[1].locator("#plot[data-drawn]")).to_be_visible()
+    without, drawn = (page.locator(".card, h1, .foot").evaluate_all(places) for page in pages)
+    assert without == drawn
+    assert len(drawn) > 10
+
+
+def test_the_first_page_is_small(open_page: Open, full: Site) -> None:
+    page = open_page(full)
+    sent = [page.request.get(full.url + "/").body()]
+    static = ROOT / "pathhits" / "dashboard" / "static"
+    sent += [file.read_bytes() for file in static.rglob("*") if file.is_file()]
+    assert sum(len(gzip.compress(one)) for one in sent) < 120_000

@@ -71,7 +71,7 @@ class Browsing:
     def view(self) -> View:
         """A look at what is counted now."""
         live = self._redis(lambda: {identity: self._deltas(identity) for identity in self._pending.live()})
-        return View(live, self._reads, self._browse, self._sketched, self._values)
+        return View(live, self._reads, self._browse, self._sketched, self._values.look())
 
     def item(self, item: str, changes: int) -> ItemMore:
         """What else is stored of one item (``type:id``): its counters, rank and last ``changes``."""
@@ -113,16 +113,25 @@ class View:
         sketched: Callable[[Sequence[Sketch]], dict[Sketch, int]],
         values: ValueReads,
     ) -> None:
-        #: What hits are told apart by besides their label; it looks at Redis by itself.
+        #: What hits are told apart by besides their label; it looks at Redis by itself, and once.
         self.values = values
         self._live = live
         self._generations = list(live)
         self._reads = reads
         self._browse = browse
         self._sketched = sketched
+        #: What was asked of the site: a page names the hits of its period as the whole of each list.
+        self._site: dict[tuple[datetime, ...], list[Step]] = {}
 
     def site(self, starts: Sequence[datetime], until: datetime) -> list[Step]:
-        """Hits, requests, visits, bounces and seconds of the whole site, and its visitors, by step."""
+        """Hits, requests, visits, bounces and seconds of the whole site, and its visitors, by step; asked once."""
+        # In UTC: two moments of one zone are else equal by their wall clock, which may show an hour twice.
+        asked = tuple(moment.astimezone(UTC) for moment in (*starts, until))
+        if asked not in self._site:
+            self._site[asked] = self._steps_of_site(starts, until)
+        return [step._replace(start=start) for step, start in zip(self._site[asked], starts, strict=True)]
+
+    def _steps_of_site(self, starts: Sequence[datetime], until: datetime) -> list[Step]:
         stored = self._browse.site(SITE_COUNTERS, runs(starts, until), self._generations)
         waiting = self._waiting(stored, starts, until, lambda delta: delta.counter in SITE_COUNTERS and _is_site(delta))
         days = _days(starts[0], until) if starts else range(0)

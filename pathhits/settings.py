@@ -182,6 +182,7 @@ class Settings:
     retention_snapshots: int = setting(7, "days", "How long snapshots of the dashboard are kept; 0 keeps all.")
     popularity_every: float = setting(3600.0, "s", "How often popularity is sent to the sinks.")
     popularity_half_life: float = setting(7.0, "days", "After how long a view counts half in popularity.")
+    months_every: float = setting(3_600.0, "s", "How often the clock has days that are over summed up by month.")
     prune_every: float = setting(86_400.0, "s", "How often the clock has old events deleted; a day: at midnight UTC.")
 
     search_log: SearchLog = setting("all", "", "Searches that are logged and counted: all, or with_results.")
@@ -572,6 +573,7 @@ _POSITIVE = (
     "flush_interval",
     "sync_every",
     "items_every",
+    "months_every",
     "prune_every",
     "popularity_every",
     "popularity_half_life",

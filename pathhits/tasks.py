@@ -9,6 +9,7 @@ from typing import Any
 # What a sync needs is loaded once by the worker, not by each of its jobs (0.4 s every time).
 import pathhits.jobs.deliver
 import pathhits.jobs.items
+import pathhits.jobs.months
 import pathhits.jobs.popularity
 import pathhits.jobs.prune
 import pathhits.jobs.recommend
@@ -22,12 +23,13 @@ import pathhits.storage.sql.deliveries
 import pathhits.storage.sql.hotness
 import pathhits.storage.sql.ledger
 import pathhits.storage.sql.mirrors
+import pathhits.storage.sql.months
 import pathhits.storage.sql.recommendations
 import pathhits.storage.sql.retention
 import pathhits.storage.sql.snapshots  # noqa: F401  # loaded, not named
 from pathhits.app import load
 
-__all__ = ["deliver", "items", "notify", "popularity", "prune", "recommend", "snapshot", "spikes", "sync"]
+__all__ = ["deliver", "items", "months", "notify", "popularity", "prune", "recommend", "snapshot", "spikes", "sync"]
 
 #: Import paths of all tasks: what a worker may run.
 ALLOWED = tuple(f"{__name__}.{name}" for name in __all__)
@@ -49,6 +51,12 @@ def prune() -> dict[str, Any]:
     """Delete what was kept long enough; returns the fields of the `PruneReport`."""
     with closing(load()) as hits:
         return dataclasses.asdict(hits.prune())
+
+
+def months() -> dict[str, Any]:
+    """Sum up the months that are over; returns the fields of the `MonthsReport`."""
+    with closing(load()) as hits:
+        return dataclasses.asdict(hits.roll_months())
 
 
 def deliver() -> dict[str, Any]:

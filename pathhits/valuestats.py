@@ -61,6 +61,14 @@ class ValueReads:
         self._reads = reads
         self._redis_url = redis_url
         self._clock = clock
+        self._seen: dict[str, Mapping[bytes, bytes]] | None = None
+        self._looks_once = False
+
+    def look(self) -> ValueReads:
+        """The same questions about one moment of Redis, which is read at the first of them."""
+        other = ValueReads(self._pending, self._reads, self._redis_url, self._clock)
+        other._looks_once = True
+        return other
 
     def top_values(
         self,
@@ -155,13 +163,22 @@ class ValueReads:
     def _live(self, dimension: str, days: Days) -> dict[str, list[_Found]]:
         """What every live generation holds of a dimension on these days; what makes no sense is left to the sync."""
         dimensions.number_of(dimension)
+        return {
+            generation: [one for one in _of_dimension(fields, dimension) if days.holds(one.day)]
+            for generation, fields in self._generations().items()
+        }
+
+    def _generations(self) -> dict[str, Mapping[bytes, bytes]]:
+        """The values that every live generation holds, by generation."""
+        if self._seen is not None:
+            return self._seen
         try:
-            return {
-                generation: [one for one in _of_dimension(self._fields(generation), dimension) if days.holds(one.day)]
-                for generation in self._pending.live()
-            }
+            found = {generation: self._fields(generation) for generation in self._pending.live()}
         except redis.RedisError as error:
             raise StoreUnavailable(explain(error, self._redis_url)) from error
+        if self._looks_once:
+            self._seen = found
+        return found
 
     def _fields(self, generation: str) -> Mapping[bytes, bytes]:
         try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathhits.jobs.deliver import DeliverReport
     from pathhits.jobs.doctor import Finding
     from pathhits.jobs.items import ItemsReport
+    from pathhits.jobs.months import MonthsReport
     from pathhits.jobs.prune import PruneReport
     from pathhits.jobs.recount import RecountReport
     from pathhits.jobs.sync import SyncReport
@@ -76,12 +77,16 @@ class Running(Declaring):
     def verify(self) -> VerifyReport:
         """Whether the sums in SQL agree with each other, and those of items with the log."""
         from pathhits.jobs.verify import verify
+        from pathhits.storage.sql.months import Months
         from pathhits.storage.sql.recount import Recount
+        from pathhits.storage.sql.tables import ITEMS, PATHS
 
         now = time.time_ns() // 1_000_000
+        months = Months(self.engine)
         values_since = self.reads.values_since(first_kept_day(now, self.settings.retention_values))
         logged_since = Recount(self.engine).first_day(now, self.settings.retention_events)
-        return verify(self.reads, logged_since, values_since, now // DAY_MS)
+        rolled = {family.totals.name: months.sums(family) for family in (PATHS, ITEMS)}
+        return verify(self.reads, logged_since, values_since, now // DAY_MS, rolled)
 
     def recount(self) -> RecountReport:
         """Rebuild from the log what it can say of items: visitors, by day and in all, and when they were seen.
@@ -114,6 +119,16 @@ class Running(Declaring):
             )
         except RedisError as error:
             raise StoreUnavailable(explain(error, self.settings.redis_url)) from error
+
+    def roll_months(self, now: datetime | None = None) -> MonthsReport:
+        """Sum up the months of labels and items that lists of long periods read, as far as their days are over.
+
+        Raises `StoreUnavailable` or `NotMigrated`; what was done until then stays.
+        """
+        from pathhits.jobs.months import roll
+        from pathhits.storage.sql.months import Months
+
+        return roll(Months(self.engine), None if now is None else round(now.timestamp() * 1000))
 
     def doctor(self) -> list[Finding]:
         """What is wrong with Redis, SQL, queue and settings, and what to do about it."""

@@ -69,6 +69,7 @@ COMMANDS = (
     explain.explain_command,
     upkeep.items_command,
     upkeep.recount_command,
+    upkeep.months_command,
     upkeep.prune_command,
     upkeep.forget_command,
     listeners.listeners_command,

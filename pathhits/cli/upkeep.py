@@ -1,4 +1,4 @@
-"""Whether all is well (``doctor``, ``verify``), and jobs called by hand: ``items``, ``recount``, ``prune``."""
+"""Whether all is well (``doctor``, ``verify``), and jobs called by hand: ``items``, ``recount``, ``prune`` ..."""
 
 from __future__ import annotations
 
@@ -72,6 +72,18 @@ def recount_command(hits: PathHits, as_json: bool) -> int:
             f"corrected, {report.views_differ:,} with other views than in the log, {report.seconds:.2f} s"
         )
     return 1 if report.views_differ else 0
+
+
+@click.command("months")
+@json_option
+@with_hits
+def months_command(hits: PathHits, as_json: bool) -> None:
+    """Sum up the days that are over by month now, as the job does: lists of long periods are read from them."""
+    report = hits.roll_months()
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        click.echo(f"{report.months:,} months summed up, {report.seconds:.2f} s")
 
 
 @click.command("prune")

@@ -102,6 +102,18 @@ def runs(starts: Sequence[datetime], until: datetime) -> list[Run]:
     return found
 
 
+def month_of(day: int) -> int:
+    """The UTC month (whole months since 1970) of a UTC day (whole days since 1970)."""
+    found = date.fromordinal(_EPOCH.toordinal() + day)
+    return (found.year - 1970) * 12 + found.month - 1
+
+
+def first_day_of(month: int) -> int:
+    """The first UTC day of a month, both since 1970."""
+    year, place = divmod(month, 12)
+    return date(1970 + year, place + 1, 1).toordinal() - _EPOCH.toordinal()
+
+
 def _starts(since: datetime, until: datetime, by: By, here: tzinfo) -> list[datetime]:
     if since >= until:
         return []

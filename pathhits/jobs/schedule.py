@@ -88,6 +88,13 @@ SCHEDULE: tuple[ScheduledJob, ...] = (
         description="sends the popularity of the items that changed to columns and search engines",
     ),
     ScheduledJob(
+        id="months",
+        task="pathhits.tasks.months",
+        period=lambda settings: settings.months_every,
+        description="sums up the days that are over by month, for lists of long periods",
+        timeout=3_600,
+    ),
+    ScheduledJob(
         id="prune",
         task="pathhits.tasks.prune",
         period=lambda settings: settings.prune_every,

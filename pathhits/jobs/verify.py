@@ -46,12 +46,18 @@ class VerifyReport:
         return {"ok": self.ok, "checks": checks, "dead_letters": self.dead_letters}
 
 
-def verify(reads: Reads, first_day: int | None = None, values_since: int = 0, today: int | None = None) -> VerifyReport:
+def verify(
+    reads: Reads,
+    first_day: int | None = None,
+    values_since: int = 0,
+    today: int | None = None,
+    rolled: Mapping[str, tuple[int, int]] | None = None,
+) -> VerifyReport:
     """Compare the sums in SQL, read in one statement; raises `StoreUnavailable` when it cannot.
 
     ``first_day`` is the first UTC day (since 1970) of which the log has every event, None where it has none;
     ``values_since`` the first one of which paths have all their values. Those of the `VALUE_DAYS` up to ``today`` are
-    compared one by one.
+    compared one by one. ``rolled`` are the sums of months, and those of their days, by table; they were read before.
     """
     today = int(time.time() // 86_400) if today is None else today
     totals: Mapping[str, int] = reads.totals(first_day, values_since, max(values_since, today - VALUE_DAYS))
@@ -76,7 +82,10 @@ def verify(reads: Reads, first_day: int | None = None, values_since: int = 0, to
         Check("paths and days with more values than hits = none", totals["days_with_more_values"], 0),
         Check("requests = hits + drops", totals["requests"], totals["site_hits"] + totals["drops"]),
     )
-    return VerifyReport(checks + (_log_checks(totals) if first_day is not None else ()), totals["dead_letters"])
+    of_months = tuple(Check(f"months of {table} = their days", *sums) for table, sums in (rolled or {}).items())
+    return VerifyReport(
+        checks + of_months + (_log_checks(totals) if first_day is not None else ()), totals["dead_letters"]
+    )
 
 
 def _log_checks(totals: Mapping[str, int]) -> tuple[Check, ...]:

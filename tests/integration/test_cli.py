@@ -46,7 +46,7 @@ ASK_BOTH = (
     ["item", "product", "1"],
     ["prune"],
 )
-ASK_SQL = (["verify"], ["recount"], ["db", "upgrade"], ["db", "current"])
+ASK_SQL = (["verify"], ["recount"], ["months"], ["db", "upgrade"], ["db", "current"])
 WITH_JSON = (
     "sync",
     "stats",
@@ -56,6 +56,7 @@ WITH_JSON = (
     "verify",
     "recount",
     "prune",
+    "months",
     "items",
     "listeners",
     "schedule",

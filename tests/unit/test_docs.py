@@ -28,6 +28,7 @@ from pathhits.core.statuses import REASONS
 from pathhits.hits import Sketch
 from pathhits.jobs.doctor import Finding
 from pathhits.jobs.items import ItemsReport
+from pathhits.jobs.months import MonthsReport
 from pathhits.jobs.popularity import PopularityReport, SinkReport
 from pathhits.jobs.prune import PruneReport
 from pathhits.jobs.recommend import RecommendReport
@@ -376,6 +377,7 @@ def test_the_json_of_the_commands_is_documented() -> None:
     snapshot = Snapshot(datetime.now(UTC), 0.0, dict.fromkeys(parts_of(nobody, nobody, nobody, ())), "live").as_dict()
     assert documented["snapshot"] == {*snapshot, "days", "redis", "sql", "live"}
     assert documented["popularity"] == {*PopularityReport().as_dict(), *SinkReport("").__slots__}
+    assert documented["months"] == set(MonthsReport().as_dict())
     assert documented["prune"] == set(PruneReport().as_dict())
     assert documented["clicks"] == set(ClickRate("", "", 0, 0).as_dict())
     assert documented["also-viewed"] == set(Recommended.__slots__)

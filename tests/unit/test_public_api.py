@@ -115,6 +115,7 @@ CONTRACT: dict[str, dict[str, object]] = {
     "order_by_views": {"statement": "required", "column": "required", "item_type": None},
     "recount": {},
     "prune": {},
+    "roll_months": {},
     "explain": {"url": "required", "method": "GET", "status": 200},
     "forget": {"user_id": None, "ip": None, "user_agent": None},
     "popularity_rule": {"item_type": "", "weights": None, "half_life": None},
@@ -228,7 +229,7 @@ def test_what_is_returned_has_the_fields_of_the_contract() -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     commands = {
         "db", "sync", "stats", "top", "item", "worker", "clock", "doctor", "verify", "recount", "prune", "items",
-        "schedule", "forget", "explain", "searches", "snapshot", "also-viewed", "recommend", "clicks",
+        "months", "schedule", "forget", "explain", "searches", "snapshot", "also-viewed", "recommend", "clicks",
     }  # fmt: skip
     assert commands <= set(group.commands)
     assert {"--force", "--stats", "--json"} <= {o for p in group.commands["sync"].params for o in p.opts}

@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Engine,
+    Select,
     String,
     case,
     func,
@@ -26,7 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pathhits.core import labels
 from pathhits.core.periods import Run
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import by_code_point
+from pathhits.storage.sql.dialects import by_code_point, sums_once
+from pathhits.storage.sql.months import Cover, covers, held, is_held
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Window, counted_in
 from pathhits.storage.sql.tables import Family
 from pathhits.storage.sql.transactions import explained
@@ -138,7 +140,25 @@ class Browse:
         ``search`` is a part of the name, or of the id where they are items of one type; the case of Latin letters does
         not matter.
         """
-        counted = select(counted_in(family, window)).cte("counted")
+        for given in covers(self._rows, family, *window.whole_days()):
+            listed = self._listed(family, window, given, first, order, search, also, item_type, generations)
+            if is_held(given, listed.applied):
+                return listed
+        raise AssertionError("the last one relies on nothing")
+
+    def _listed(
+        self,
+        family: Family,
+        window: Window,
+        given: Cover,
+        first: int,
+        order: Order,
+        search: str,
+        also: Sequence[str],
+        item_type: str | None,
+        generations: Sequence[str],
+    ) -> Listed:
+        counted = select(counted_in(family, window, given)).cte("counted")
         name, owned = family.name, family.totals.c.id == counted.c.owner
         each = select(name.label("name"), counted.c.amount.label("n")).join_from(counted, family.totals, owned)
         each = each.where(counted.c.amount > 0)
@@ -148,6 +168,8 @@ class Browse:
         if search:
             shown = name if item_type is None else func.substr(name, len(item_type) + 2)
             listed = listed.where(func.lower(shown).like(_pattern(search), escape=_ESCAPE))
+        elif order == "most" and item_type is None and sums_once(self._engine.dialect):
+            listed = _with_the_most(counted, each, first)
         if order == "most":
             listed = listed.order_by(counted.c.amount.desc(), by_code_point(name))
         else:
@@ -158,7 +180,8 @@ class Browse:
             keys = [labels.key(subject) for subject in also[start : start + LABELS_A_STATEMENT]]
             asked = each.where(family.key.in_(keys)).subquery()
             parts.append(select(_text(""), asked.c.name, asked.c.n, _number(0)))
-        rows = self._with_applied(parts, generations, [_text(""), _number(0), _number(0)])
+        none: list[ColumnElement[Any]] = [_text(""), _number(0), _number(0)]
+        rows = self._with_applied([*parts, *held(given, none)], generations, none)
         own = [row for row in rows if not row[0]]
         return Listed(
             {row[1]: int(row[2]) for row in own if row[3]},
@@ -267,6 +290,18 @@ def _together(parts: Sequence[Any]) -> Any:
     """All rows of some selects."""
     unite: Any = union_all  # mypy stumbles over its types
     return unite(*parts) if len(parts) > 1 else parts[0]
+
+
+def _with_the_most(counted: CTE, each: Select[Any], first: int) -> Select[Any]:
+    """Those of ``each`` that may be among the ``first``, and how many there are: only these are joined to their names.
+
+    That are the ``first`` with the largest amounts, and what has as much as the last of them.
+    """
+    some = counted.c.amount > 0
+    largest = select(counted.c.amount).where(some).order_by(counted.c.amount.desc()).limit(first).subquery()
+    least = select(func.min(largest.c.amount)).scalar_subquery()
+    total = select(func.count()).select_from(counted).where(some).scalar_subquery()
+    return each.add_columns(total.label("total")).where(counted.c.amount >= least)
 
 
 def _site_counters() -> CTE:

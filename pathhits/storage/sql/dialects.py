@@ -20,12 +20,14 @@ from sqlalchemy import (
     CursorResult,
     Dialect,
     Engine,
+    Select,
     String,
     Table,
     create_engine,
     event,
+    func,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -49,6 +51,15 @@ COPY_FROM = 1_000
 #: For such a transaction alone: 4 MB would send 50,000 rows to the disk for each sort; the table has no statistics, and
 #: the sizes guessed for its joins have them sorted, which costs more than to hash them.
 _FOR_MANY_ROWS = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_mergejoin = off"
+
+#: For each connection to PostgreSQL. Our statements take milliseconds: compiling one takes hundreds, as what a sum
+#: costs is guessed far too high, and helpers that send each other the sums of 50,000 items take longer than one
+#: alone. A plan for whatever days are asked for suits neither a week nor a year. With less memory such sums go to the
+#: disk.
+_SET_UP = (
+    "SET jit = off; SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = force_custom_plan; "
+    "SELECT set_config('work_mem', '16MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 16777216"
+)
 
 #: PostgreSQL: serialization failure, deadlock, lock not available.
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
@@ -119,9 +130,8 @@ def _connect(timeout: float | None, dialect: Dialect, record: Any, arguments: An
         connection = _impatient().connect(*arguments, **named)
     except TypeError as error:
         raise SettingsError(f"DATABASE_URL: {error}; look at what follows ? in the URL") from error
-    # Our statements take milliseconds, and to compile one takes hundreds: what a sum costs is guessed far too high.
     connection.autocommit = True  # one question, and nothing to commit
-    connection.execute("SET jit = off")
+    connection.execute(_SET_UP)
     connection.autocommit = False
     connection.patience = timeout
     return connection
@@ -215,6 +225,23 @@ def begin_reading(connection: Connection) -> Connection:
     return connection
 
 
+def upsert_selected(connection: Connection, table: Table, keys: Sequence[str], column: str, query: Select[Any]) -> None:
+    """Insert what a query selects, the keys and one column; where the keys exist, the column is set.
+
+    The query needs a WHERE: SQLite else takes what follows for part of it.
+    """
+    names = [*keys, column]
+    if connection.dialect.name in ("mysql", "mariadb"):
+        given = mysql.insert(table).from_select(names, query)
+        connection.execute(given.on_duplicate_key_update({column: func.values(table.c[column])}))
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    selected = insert(table).from_select(names, query)
+    connection.execute(
+        selected.on_conflict_do_update(index_elements=list(keys), set_={column: selected.excluded[column]})
+    )
+
+
 def present(connection: Connection, column: Column[bytes], keys: Sequence[bytes]) -> set[bytes]:
     """Which of ``keys`` a column of bytes holds."""
     return {bytes(row[0]) for row in _found(connection, column.name, column, keys)}
@@ -277,6 +304,11 @@ def _asked(dialect_name: str, width: int) -> str:
         return f"(SELECT key AS n, {parts} FROM json_each(?)) AS a"
     parts = ", ".join(f"{name} BIGINT PATH '$[{i}]'" for i, name in enumerate(names))
     return f"JSON_TABLE(%s, '$[*]' COLUMNS (n FOR ORDINALITY, {parts})) AS a"
+
+
+def sums_once(dialect: Dialect) -> bool:
+    """Whether what a WITH names is computed once, however often it is read; MariaDB does so for each reader."""
+    return dialect.name not in ("mysql", "mariadb")
 
 
 class EachTime(ColumnElement[bool]):

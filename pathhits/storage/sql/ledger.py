@@ -35,6 +35,7 @@ from pathhits.storage.sql.dialects import (
 )
 from pathhits.storage.sql.log import Found, log
 from pathhits.storage.sql.migrate import missing_tables, require_head
+from pathhits.storage.sql.months import unroll
 from pathhits.storage.sql.searchlog import HOUR_MS, count_searches, parsed
 from pathhits.storage.sql.tables import ITEMS, PATHS, Family
 from pathhits.storage.sql.transactions import FIRST_WAIT, LONGEST_WAIT, PATIENCE, TRIES
@@ -287,7 +288,13 @@ class _Writer:
         upsert(connection, _SITE_DAYS, sorted((day, n) for (day, label), n in self._visitors.items() if label == SITE))
         self._write_letters(connection)
         self._write_ledger(connection)
+        unroll(connection, self._days(), round(self._now.timestamp()) // 86_400)
         self.complete = True
+
+    def _days(self) -> set[int]:
+        """The UTC days in which labels have hits, or items views: the site has hours of each."""
+        hours = {hour for counter, hour in self._contents.site if counter == HITS or counter.startswith(f"{VIEWS}:")}
+        return {hour // 24 for hour in hours}
 
     def outcome(self) -> Applied:
         return Applied(True, self._paths, self._hits, len(self._letters), self._events, self._deliveries)

@@ -27,6 +27,7 @@ from pathhits.hits import DROPS, HITS, LAST_HOUR, VIEWS
 from pathhits.storage.sql import tables, valuereads
 from pathhits.storage.sql.itemreads import HotItem, StoredItem, Wanted, hot_query, item_of, item_query
 from pathhits.storage.sql.logsums import log_sums
+from pathhits.storage.sql.months import Cover, Gap, by_month, cover, covers, held, is_held
 from pathhits.storage.sql.recommendations import also_viewed_query
 from pathhits.storage.sql.searchreads import SUMS, StoredSearch, search_query
 from pathhits.storage.sql.tables import ITEMS, PATHS, SEARCHES, Family
@@ -173,7 +174,17 @@ class Reads:
         item_type: str | None = None,
     ) -> Stored:
         """The ``limit`` subjects with the most in the window (of one type of items), and those ``also`` asked for."""
-        counted = counted_in(family, window)
+        for given in covers(self._rows, family, *window.whole_days()):
+            query = self._top(family, window, given, limit, also, item_type)
+            found = self._stored(query, generations, String(), given)
+            if is_held(given, found.applied):
+                return found
+        raise AssertionError("the last one relies on nothing")
+
+    def _top(
+        self, family: Family, window: Window, given: Cover, limit: int, also: Sequence[str], item_type: str | None
+    ) -> Select[Any]:
+        counted = counted_in(family, window, given)
         name = family.name
         owned = family.totals.c.id == counted.c.owner
         each = select(name.label("name"), counted.c.amount).join_from(counted, family.totals, owned)
@@ -185,7 +196,7 @@ class Reads:
             keys = [labels.key(subject) for subject in also[first : first + LABELS_A_STATEMENT]]
             queries.append(each.where(family.key.in_(keys)))
         found = (union_all(*queries) if len(queries) > 1 else queries[0]).subquery()
-        return self._stored(select(found.c.name, found.c.amount), generations, String())
+        return select(found.c.name, found.c.amount)
 
     def top_values(
         self, of: valuereads.Of, search: str, limit: int, also: Sequence[str] = (), generations: Sequence[str] = ()
@@ -223,7 +234,7 @@ class Reads:
         self, window: Window, limit: int, entity_type: str | None = None, *, failed: bool = False
     ) -> list[StoredSearch]:
         """The queries with the most searches in the window; with ``failed`` those that found nothing."""
-        counted = None if window == Window() else counted_in(SEARCHES, window, SUMS)
+        counted = None if window == Window() else counted_in(SEARCHES, window, more=SUMS)
         query = search_query(counted, window, limit, entity_type, failed=failed)
         return [StoredSearch(row[0], row[1], *map(int, row[2:])) for row in self._rows(query)]
 
@@ -316,7 +327,9 @@ class Reads:
         query = query.order_by(c.applied_at.desc()).limit(limit)
         return [row._mapping for row in self._rows(query)]
 
-    def _stored(self, query: Select[Any], generations: Sequence[str], key_type: Any) -> Stored:
+    def _stored(
+        self, query: Select[Any], generations: Sequence[str], key_type: Any, given: Cover | None = None
+    ) -> Stored:
         """Run ``query`` (key, amount), and in the same statement ask which generations the ledger has.
 
         One statement sees one moment, so a generation is either in the amounts or not in the answer.
@@ -325,13 +338,12 @@ class Reads:
         counted = query.subquery()
         key, amount = counted.c
         parts = [select(literal("", String()).label("g"), key.label("k"), amount.label("n"))]
+        nothing = literal(none, key_type), literal(0, tables.path_counters.c.hit_count.type)
+        if given is not None:
+            parts += held(given, nothing)
         if generations:
             c = tables.ledger.c
-            parts.append(
-                select(c.generation, literal(none, key_type), literal(0, tables.path_counters.c.hit_count.type)).where(
-                    c.generation.in_(generations)
-                )
-            )
+            parts.append(select(c.generation, *nothing).where(c.generation.in_(generations)))
         rows = self._rows(union_all(*parts))
         amounts = {row[1]: int(row[2]) for row in rows if not row[0]}
         return Stored(amounts, frozenset(row[0] for row in rows if row[0]))
@@ -340,10 +352,11 @@ class Reads:
         return read(self._engine, query)
 
 
-def counted_in(family: Family, window: Window, more: Sequence[str] = ()) -> FromClause:
+def counted_in(family: Family, window: Window, given: Cover | None = None, more: Sequence[str] = ()) -> FromClause:
     """Owners and amounts in the window: whole days from the table of days, the edges from the hours.
 
-    ``more`` are further columns of all three tables, to be summed as well.
+    Where months are ``given``, they are read instead of their days. ``more`` are further columns of totals, hours and
+    days, to be summed as well; of these there are no months.
     """
     totals, days, hours = family.totals.c, family.days.c, family.hours.c
     if window.since is None and window.until is None:
@@ -357,12 +370,20 @@ def counted_in(family: Family, window: Window, more: Sequence[str] = ()) -> From
     if first is not None and after is not None and first >= after:
         parts = [by_hour.where(window.hours(hour))]
     else:
-        whole = [day >= first] if first is not None else []
-        whole += [day < after] if after is not None else []
         # Each edge apart: joined by OR, a database reads the hours of the whole window to find them.
         edges = [] if first is None else [Window(window.since, first * 24)]
         edges += [] if after is None else [Window(after * 24, window.until)]
-        parts = [by_day.where(*whole), *(by_hour.where(one.hours(hour)) for one in edges if one.since != one.until)]
+        days_of = given or cover(first, after, {})
+        parts = [by_day.where(*_between(day, gap)) for gap in days_of.gaps]
+        parts += [
+            *by_month(family, days_of),
+            *(by_hour.where(one.hours(hour)) for one in edges if one.since != one.until),
+        ]
     both = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery()
     sums = [func.sum(both.c[name]).label(name) for name in ("amount", *more)]
     return select(both.c.owner, *sums).group_by(both.c.owner).subquery()
+
+
+def _between(day: ColumnElement[int], gap: Gap) -> list[ColumnElement[bool]]:
+    conditions = [day >= gap.first] if gap.first is not None else []
+    return conditions + ([day < gap.after] if gap.after is not None else [])

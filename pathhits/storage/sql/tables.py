@@ -127,6 +127,29 @@ path_days = Table(
     **_OPTIONS,
 )
 
+#: The columns of a table of years, one a month.
+MONTHS = tuple(f"m{month}" for month in range(1, 13))
+
+#: Hits of each path by calendar year (UTC), a column for each month: what long lists read instead of the days, as far
+#: as `rolled_months` says that it holds them.
+path_years = Table(
+    "pathhits_path_years",
+    metadata,
+    Column("year", SmallInteger, primary_key=True, autoincrement=False),
+    Column("path_id", BigInteger, primary_key=True, autoincrement=False),
+    *map(_counter, MONTHS),
+    **_OPTIONS,
+)
+
+#: Which days the tables of years hold: of each month (whole months since 1970) those before ``until_day``; 0 for none.
+rolled_months = Table(
+    "pathhits_rolled_months",
+    metadata,
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    Column("until_day", Integer, nullable=False, server_default="0"),
+    **_OPTIONS,
+)
+
 #: What hits are told apart by besides their label: each value of each dimension, with all hits that have it.
 values = Table(
     "pathhits_values",
@@ -217,6 +240,16 @@ item_days = Table(
     _counter("seconds"),
     _counter("timed_views"),
     Index("ix_pathhits_item_days_day", "day"),
+    **_OPTIONS,
+)
+
+#: Views of each item by calendar year, as `path_years` has hits.
+item_years = Table(
+    "pathhits_item_years",
+    metadata,
+    Column("year", SmallInteger, primary_key=True, autoincrement=False),
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    *map(_counter, MONTHS),
     **_OPTIONS,
 )
 
@@ -489,11 +522,12 @@ api_keys = Table(
 
 @dataclass(frozen=True)
 class Family:
-    """Three tables that count one kind of thing: in all, by hour, and by day with visitors."""
+    """Tables that count one kind of thing: in all, by hour, by day with visitors, and by month where lists are long."""
 
     totals: Table
     hours: Table
     days: Table
+    years: Table | None = None
 
     @property
     def key(self) -> Column[Any]:
@@ -530,6 +564,6 @@ class Family:
         return next(column for column in self.totals.c if column.name.endswith(suffix))
 
 
-PATHS = Family(path_counters, path_hours, path_days)
-ITEMS = Family(items, item_hours, item_days)
+PATHS = Family(path_counters, path_hours, path_days, path_years)
+ITEMS = Family(items, item_hours, item_days, item_years)
 SEARCHES = Family(searches, search_hours, search_days)

@@ -8,6 +8,7 @@ in the same transaction, as generations are: a chunk is added once, however ofte
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pathhits.errors import PathHitsError
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects import Row, Upsert, begin_reading, ids_of, upsert
 from pathhits.storage.sql.migrate import require_head
+from pathhits.storage.sql.months import unroll
 from pathhits.storage.sql.tables import IMPORTED, UtcDateTime
 from pathhits.storage.sql.transactions import explained, write
 
@@ -196,6 +198,7 @@ class Transfer:
             connection.execute(insert(tables.ledger).values(row))
             for name, lines in groupby(parts, lambda one: one["table"]):
                 _write(connection, BY_NAME[name], list(lines))
+            unroll(connection, _days(parts), int(time.time() // 86_400))
             return True
 
         try:
@@ -335,6 +338,17 @@ def _value(column: Column[Any], value: Any) -> Any:
     if isinstance(column.type, LargeBinary | _KEY_TYPE):
         return bytes.fromhex(value)
     return value
+
+
+def _days(lines: Sequence[Mapping[str, Any]]) -> set[int]:
+    """The UTC days that rows of labels and items are of."""
+    found = set[int]()
+    for line in lines:
+        part = BY_NAME[line["table"]]
+        if part.table in (tables.path_days, tables.item_days):
+            place = part.columns.index("day")
+            found |= {row[place] for row in line["rows"]}
+    return found
 
 
 def _total(line: Mapping[str, Any], table: str, column: str) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from pathhits.settings import redact
+
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "running.json"
 HOST = "127.0.0.1"
@@ -36,10 +38,16 @@ def written_down(where: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def take_over() -> None:
-    """Give this process what the running demo was told, unless its environment names a REDIS_URL of its own."""
+    """Give this process what the running demo was told, unless its environment names another Redis than that one's.
+
+    The line that the demo prints names the same one, without a password, and says neither port nor settings.
+    """
     path = folder() / FILE
-    if not os.environ.get("REDIS_URL") and path.exists():
-        os.environ.update(json.loads(path.read_text()))
+    if not path.exists():
+        return
+    told: dict[str, str] = json.loads(path.read_text())
+    if os.environ.get("REDIS_URL", "") in ("", told["REDIS_URL"], redact(told["REDIS_URL"])):
+        os.environ.update(told)
 
 
 def url() -> str:

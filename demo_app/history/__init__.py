@@ -42,7 +42,8 @@ def run(options: Namespace, console: Console | None = None) -> int:
         days = _planned(hits, options)
         replay, in_order = Replay(shop), _is_past(hits, days)
         made = 0
-        for when in track(days, f"{len(days)} days", console=console, transient=True):
+        progress = track(days, f"{len(days)} days", console=console, transient=True, disable=not console.is_terminal)
+        for when in progress:
             made += replay.add(when)
             if in_order:
                 # Items become hot and cool then. Beside changes that are known already they would be out of order.
@@ -51,6 +52,7 @@ def run(options: Namespace, console: Console | None = None) -> int:
         _cross_off(None)
     if made:
         hits.refresh_popularity()
+        hits.recommend()
     console.print(f"{len(days)} days of the past were added, {made:,} hits", highlight=False)
     return 0
 

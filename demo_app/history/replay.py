@@ -69,6 +69,7 @@ class Replay:
             sink = cast(MemorySink, self._hits.pending)
             contents = sort_out(f"history-{when}", sink.read("") | sink.traits(""))
             contents.events.extend(map(_logged, events))
+            contents.announced = False
             return self._ledger.apply(contents, _visitors(sink)).hits
 
     def _stand_in(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

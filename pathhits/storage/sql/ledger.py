@@ -128,7 +128,8 @@ class Contents:
     """What one generation holds, sorted out: hits by label, views by item, sums, events, and what makes no sense.
 
     ``times`` are the `ITEM_TIMES` of items by counter and hour, ``counters`` what events added to them, likewise;
-    ``values`` are the hits with each value of a dimension by label and day.
+    ``values`` are the hits with each value of a dimension by label and day. ``announced`` is whether listeners are to
+    be called with the events: what lies in the past is no news.
     """
 
     generation: str
@@ -140,6 +141,7 @@ class Contents:
     times: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
     counters: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
     values: dict[Value, dict[tuple[str, int], int]] = field(default_factory=dict)
+    announced: bool = True
 
     def __bool__(self) -> bool:
         held = (self.paths, self.items, self.site, self.letters, self.events, self.times, self.counters, self.values)
@@ -382,7 +384,7 @@ class _Writer:
         """Totals first: the locks on these rows keep a second sync from looking for the same visitors just now."""
         ids = self._write_totals(connection, _ITEMS, keyed, self._contents.items)
         owned = [(ids[key], event) for key, item in keyed for event in self._by_item.get(item, ())]
-        found = log(connection, owned)
+        found = log(connection, owned, announced=self._contents.announced)
         days = [row for key, item in keyed for row in self._item_days(ids[key], item, found)]
         upsert(connection, _ITEMS.days, sorted(days))
         upsert(connection, _SEEN, [row for key, item in keyed for row in self._seen(key, item, ids[key], found)])
@@ -420,7 +422,7 @@ class _Writer:
 
     def _write_others(self, connection: Connection, events: Sequence[Logged]) -> None:
         """The events that happened to no item; searches are counted."""
-        found = log(connection, [(0, event) for event in events])
+        found = log(connection, [(0, event) for event in events], announced=self._contents.announced)
         count_searches(connection, found.unowned, self._max_searches)
         self._note(found)
 

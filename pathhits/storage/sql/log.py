@@ -53,9 +53,10 @@ class Found:
     clicks: list[Logged] = field(default_factory=list)
 
 
-def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
+def log(connection: Connection, events: Sequence[tuple[int, Logged]], *, announced: bool = True) -> Found:
     """Write events, each with the id of its item (0 for none), unless they are there; what was found of the new ones.
 
+    Listeners will be called with those that are new, unless they are not ``announced``.
     The caller holds locks on the items, so that no other transaction logs events of theirs.
     """
     known = present(connection, tables.events.c.id, [event.id for _, event in events])
@@ -68,7 +69,8 @@ def log(connection: Connection, events: Sequence[tuple[int, Logged]]) -> Found:
         found.spans[item] = min(first, event.moment), max(last, event.moment)
     _count_visitors(connection, views, found)
     upsert(connection, EVENTS, [_row(*new[identity]) for identity in sorted(new)])
-    found.deliveries = announce(connection, ((identity, event.name) for identity, (_, event) in new.items()))
+    if announced:
+        found.deliveries = announce(connection, ((identity, event.name) for identity, (_, event) in new.items()))
     return found
 
 

@@ -17,13 +17,14 @@ from rich.console import Console
 from sqlalchemy import func, select
 
 from demo_app import history
+from demo_app.catalogue import PRODUCTS
 from demo_app.history.replay import Replay
 from demo_app.history.shape import STRETCH, day_of
 from demo_app.history.visits import DAY_S, midnight, requests_of
 from demo_app.models import Past, Product, db
 from demo_app.release import release
 from demo_app.traffic.tally import CAMPAIGN, DIMENSIONS, Tally
-from pathhits import PathHits
+from pathhits import Event, PathHits
 from pathhits.storage.sql import tables
 from tests.faults.past import POINTS
 from tests.servers.processes import Process
@@ -117,10 +118,16 @@ def test_the_command_fills_the_days_that_are_free_makes_items_hot_and_cool_and_a
 ) -> None:
     monkeypatch.setattr(history, "create_app", lambda: shop)
     assert run("--days", "3").startswith("3 days of the past were added")
+    assert any(hits.also_viewed("product", product["slug"]) for product in PRODUCTS)
     before = hits.total()
     assert run("--days", "3").startswith("0 days of the past were added")
+    heard = list[Event]()
+    hits.on("*", name="heard")(heard.append)
+    hits.prepare_worker()
     assert run("--days", "4").startswith("1 days of the past were added")
     assert hits.total() > before
+    assert hits.deliver().done == 0
+    assert not heard, "what is made up is no news, for a worker that runs neither"
     visitor.get("/")
     assert hits.flush(10)
     hits.sync()

@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 
 from pathhits import Event, PathHits
 from pathhits.notify import queueing, verify
+from pathhits.notify.channels import channels
 from pathhits.storage.redis.client import connect
 from tests.faults.teller import POINTS, later
 from tests.servers.processes import Process
@@ -110,15 +111,15 @@ def test_whoever_is_told_when_a_worker_dies_is_told_all_the_same(scene: Scene) -
 def test_one_whose_worker_dies_each_time_stands_in_the_failed_registry_and_is_sent_anew_when_asked(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert scene.hits.notifier(EVENT) == 2
-    scene.die(*["before tell"] * 8)
+    monkeypatch.setattr(queueing, "channels", lambda settings: channels(settings)[1:])  # the webhook will do
+    assert scene.hits.notifier(EVENT) == 1
+    scene.die(*["before tell"] * 4)
     scene.work()
-    failed = scene.hits.notifier.failed()
-    assert [one.subject for one in failed] == ["product 7 was changed"] * 2
-    assert {one.channel for one in failed} == {"127.0.0.1", "a@b.org"}
-    assert all("AbandonedJobError" in one.error for one in failed), failed
+    [failed] = scene.hits.notifier.failed()
+    assert (failed.subject, failed.channel) == ("product 7 was changed", "127.0.0.1")
+    assert "AbandonedJobError" in failed.error
     assert (scene.posted(), scene.left()) == ({}, 0)
-    assert scene.hits.notifier.retry() == 2
+    assert scene.hits.notifier.retry() == 1
     scene.work()
     assert scene.posted() == {EVENT.id: 1}
     assert scene.hits.notifier.failed() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code: 0 done, 1 done with errors, 2 misuse."""
     options = parser().parse_args(arguments)
     log_to_stderr()
+    if options.app:
+        os.environ["PATHHITS_APP"] = options.app  # jobs look there too
     try:
         return _run(options, load())
     except PathHitsError as error:
@@ -38,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
     which = found.add_mutually_exclusive_group()
     which.add_argument("--no-clock", action="store_true", help="only the worker; the clock runs elsewhere")
     which.add_argument("--clock-only", action="store_true", help="only the clock; run one, or more as spares")
+    found.add_argument(
+        "--app", metavar="MODULE:NAME", help="your app's PathHits, as PATHHITS_APP, which it goes before"
+    )
     found.add_argument("--burst", action="store_true", help="end when the queue is empty")
     return found
 

@@ -1,13 +1,16 @@
-"""A visitor's and an admin's whole way through the demo in a real browser; page and command line agree."""
+"""A visitor's and an admin's whole way through the demo in a real browser; page, dashboard and command line agree."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
+from tests.acceptance.dashboard.shown import listed, value
 from tests.acceptance.demos import Demo
 from tests.servers.chromium import USER_AGENT
 from tests.servers.processes import wait_until
@@ -17,15 +20,25 @@ pytestmark = pytest.mark.slow
 
 JUG = "/products/stoneware-jug"
 SYNC_S = 60.0
+#: What the addresses that are walked count under.
+LABELS = {
+    r"/": "home",
+    r"/search": "search",
+    r"/products/[^/]+": "product_detail",
+    r"/products/[^/]+/sheet": "sheet",
+    r"/admin/products/[^/]+": "admin_edit",
+    r"/(sign-in|watchlist|history|admin)": "",
+}
 
 
 class Person:
     """Someone with a browser of their own in front of the shop."""
 
-    def __init__(self, browser: Browser, demo: Demo, password: str = "", name: str = "") -> None:
+    def __init__(self, browser: Browser, demo: Demo, walked: Counter[str], password: str = "", name: str = "") -> None:
         self.page: Page = browser.new_context(
             base_url=f"http://127.0.0.1:{demo.port}", user_agent=f"{USER_AGENT} {name}", accept_downloads=True
         ).new_page()
+        self.page.on("response", lambda response: walked.update(_label(response)))
         if name:
             self.page.goto("/sign-in")
             self.page.get_by_label("Name").fill(name)
@@ -44,12 +57,13 @@ def test_a_visitor_and_an_admin_go_their_whole_way_and_the_numbers_are_right(
 ) -> None:
     demo = start_demo()
     passwords = dict(re.findall(r"^(anna|ben|admin) +(\S+)$", demo.process.output(), re.MULTILINE))
-    anna = Person(browser, demo, passwords["anna"], "anna")
+    walked = Counter[str]()
+    anna = Person(browser, demo, walked, passwords["anna"], "anna")
     _look_around(anna.page)
     _like_rate_and_watch(anna.page)
     _fetch_the_data_sheet(anna.page)
 
-    guest = Person(browser, demo)
+    guest = Person(browser, demo, walked)
     guest.page.goto(JUG)
     guest.page.get_by_role("button", name="Like").click()
     expect(guest.page.get_by_role("button", name="Liked: take it back")).to_be_visible()
@@ -67,7 +81,7 @@ def test_a_visitor_and_an_admin_go_their_whole_way_and_the_numbers_are_right(
     assert guest.sees(JUG, "This product has been viewed 2 times.")
     assert guest.sees(JUG, "2.0 of 5, 1 rating")
 
-    admin = Person(browser, demo, passwords["admin"], "admin")
+    admin = Person(browser, demo, walked, passwords["admin"], "admin")
     _edit(admin.page)
     assert guest.sees("/search?q=pitcher", "1 thing for “pitcher”")
     _feature(admin.page)
@@ -77,7 +91,61 @@ def test_a_visitor_and_an_admin_go_their_whole_way_and_the_numbers_are_right(
     wait_until(lambda: admin.sees("/admin", "unicorn 1 search"), SYNC_S, "the searches are known")
     admin.page.get_by_role("link", name="Open the dashboard").click()
     expect(admin.page).to_have_url(re.compile(r"/_pathhits/"))
-    expect(admin.page.get_by_role("heading", level=1)).to_be_visible()
+    _pages_agree(admin.page, demo, walked)
+    _products_agree(admin.page, demo)
+    _searches_agree(admin.page, demo)
+
+
+def _label(response: Response) -> list[str]:
+    """What a response that the browser got makes a hit of, as far as it knows: none, or one."""
+    path = urlsplit(response.url).path
+    if response.request.method != "GET" or response.status != 200 or response.request.resource_type != "document":
+        return []
+    return [label or path[1:].replace("-", "_") for known, label in LABELS.items() if re.fullmatch(known, path)]
+
+
+def _pages_agree(page: Page, demo: Demo, walked: Counter[str]) -> None:
+    """The pages that the browsers were shown are the hits of the command line, and of the dashboard."""
+
+    def hits() -> dict[str, int]:
+        return {row["path"]: row["hits"] for row in demo.cli("top", "--limit", "100")}
+
+    wait_until(lambda: hits().get("admin") == walked["admin"], SYNC_S, "the last page is counted")
+    assert hits() == walked
+    page.goto("/_pathhits/paths")
+    assert _numbers(page, "Paths") == walked
+    page.goto("/_pathhits/")
+    assert int(value(page, "hits")) == walked.total() == demo.cli("stats")["hits"]
+    assert int(value(page, "visitors")) == 3
+
+
+def _products_agree(page: Page, demo: Demo) -> None:
+    """Three have viewed the jug, one of them the planter; what they did with it is on its page of the dashboard."""
+    page.goto("/_pathhits/items?type=product")
+    views = {row["item_id"]: row["views"] for row in demo.cli("top", "--items", "product")}
+    assert _numbers(page, "Items") == views == {"stoneware-jug": 3, "long-planter": 1}
+    page.goto("/_pathhits/item?type=product&id=stoneware-jug")
+    assert int(value(page, "views")) == demo.cli("item", "product", "stoneware-jug")["views"]
+    rows = page.locator("section[aria-labelledby=counters] tbody tr").all_inner_texts()
+    shown = {name.replace(" ", "_"): int(number) for name, number in (row.split("\t") for row in rows)}
+    told = demo.cli("item", "product", "stoneware-jug")["counters"]
+    assert {name: n for name, n in shown.items() if n} == {name: n for name, n in told.items() if n}
+    assert shown["likes"] == shown["downloads"] == 1
+
+
+def _searches_agree(page: Page, demo: Demo) -> None:
+    """Each search was made once, one of them in vain."""
+    page.goto("/_pathhits/searches")
+    told = {row["query"]: row["searches"] for row in demo.cli("searches")}
+    assert _numbers(page, "Searches") == told == {"stoneware jug": 1, "pitcher": 1}
+    assert [row["query"] for row in demo.cli("searches", "--failed")] == ["unicorn"]
+    page.goto("/_pathhits/")
+    assert "unicorn" in page.content()
+
+
+def _numbers(page: Page, heading: str) -> dict[str, int]:
+    """The rows of a list of the dashboard."""
+    return {label: int(number.replace(",", "")) for label, number in listed(page, heading)}
 
 
 def _look_around(page: Page) -> None:

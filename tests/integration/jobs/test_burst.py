@@ -46,8 +46,10 @@ def test_the_worker_takes_its_settings_from_the_app(redis_url: str, sqlite_url: 
     assert "7 s" in done.stdout, done.stderr
     worker = [sys.executable, str(ROOT / "worker.py"), "--burst", "--no-clock"]
     env["PYTHONPATH"] = f"{ROOT}:{tmp_path}"
-    done = subprocess.run(worker, env=env, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, "REDIS_URL's default was tried: " + done.stderr
+    named = {name: value for name, value in env.items() if name != "PATHHITS_APP"}
+    for command, environ in ((worker, env), ([*worker, "--app", "shop"], named)):
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, "REDIS_URL's default was tried: " + done.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--no-clock"]])

@@ -41,9 +41,7 @@ def parser() -> argparse.ArgumentParser:
     which = found.add_mutually_exclusive_group()
     which.add_argument("--no-clock", action="store_true", help="only the worker; the clock runs elsewhere")
     which.add_argument("--clock-only", action="store_true", help="only the clock; run one, or more as spares")
-    found.add_argument(
-        "--app", metavar="MODULE:NAME", help="your app's PathHits, as PATHHITS_APP, which it goes before"
-    )
+    found.add_argument("--app", metavar="MODULE:NAME", help="your app's PathHits, before PATHHITS_APP")
     found.add_argument("--burst", action="store_true", help="end when the queue is empty")
     return found
 

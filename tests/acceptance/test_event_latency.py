@@ -18,7 +18,7 @@ from tests.faults.writer import BROWSER
 from tests.servers.processes import Process, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-VIEWS = 7
+VIEWS = 4
 
 pytestmark = pytest.mark.slow  # a real clock and a real worker, at their own pace
 

@@ -1,4 +1,13 @@
-"""The demo shop: how an existing Flask application takes pathhits in. `create_app` is all there is to see."""
+"""The demo shop: how an existing Flask application takes pathhits in; `create_app` is where that happens.
+
+To read it in half an hour, in this order:
+
+- the shop, which would be there without pathhits: `models`, `pages`, `choosing`, `accounts`, `forms`, `catalogue`;
+- reading counts: `counts`, `happened`; counting what visitors do: `deeds`, `searching`, `recommending`, `brands`;
+- what the worker does for it: `mine` (a listener), `kept` and `shelves` (a cache that events empty), `admin` (mails).
+
+`launch`, `processes`, `guard`, `running` and `release` start it, `traffic` and `history` fill it: no part of a shop.
+"""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _look(slug: str, liked: set[str], random: Random) -> Iterator[Step]:
         yield Step(f"/products/{slug}/sheet", "sheet", _reading(random), event=("downloads", f"product:{slug}", 1))
     if _chance(random, RECOMMENDED):
         other = random.choice([product["slug"] for product in PRODUCTS if product["slug"] != slug])
-        way = f"/go/{other}?because=same_workshop&beside={slug}&place=1"
+        way = f"/go/{other}?because=also_viewed&beside={slug}&place=1"
         clicked = "recommendation_clicks", f"product:{other}", 1
         yield Step(way, pause=_reading(random), status=303, event=clicked)
         yield _product(other)

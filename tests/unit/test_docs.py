@@ -169,6 +169,41 @@ CHECKS = {
             assert counted.refusals() == {"product:cooldown": 1}
             assert counted.hits("product_detail") == 2
     """,
+    "items_fastapi": """
+        import asyncio
+        import httpx
+        from pathhits.testing import counting
+        async def visit():
+            headers = {"User-Agent": "Mozilla/5.0"}
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+                return [(await client.get("/products/jug", headers=headers)).json() for _ in range(2)]
+        with counting(hits) as counted:
+            assert asyncio.run(visit()) == [{"views": 0}, {"views": 1}]
+            assert counted.refusals() == {"product:cooldown": 1}
+    """,
+    "items_django": """
+        import sys
+        import types
+        import django
+        from django.conf import settings
+        from django.http import HttpResponse
+        from django.urls import path
+        shop = sys.modules["shop"] = types.ModuleType("shop")
+        shop.apps = sys.modules["shop.apps"] = types.ModuleType("shop.apps")
+        shop.apps.ShopConfig, ShopConfig.path = ShopConfig, "."
+        settings.configure(ROOT_URLCONF=__name__, INSTALLED_APPS=["shop.apps.ShopConfig"], ALLOWED_HOSTS=["*"],
+                           MIDDLEWARE=["pathhits.integrations.django.PathHitsMiddleware"])
+        django.setup()
+        urlpatterns = [path("products/<slug:slug>/", lambda request, slug: HttpResponse("x"), name="product")]
+        from django.test import Client
+        from pathhits.integrations.django import hits
+        from pathhits.testing import counting
+        with counting(hits) as counted:
+            for _ in range(2):
+                Client(headers={"user-agent": "Mozilla/5.0"}).get("/products/jug/")
+            assert counted.views("product", "jug") == 1
+            assert counted.refusals() == {"product:cooldown": 1}
+    """,
     "track_view": """
         from pathhits.testing import counting
         with counting(hits) as counted:

@@ -25,7 +25,7 @@ Unit = Literal["count", "share", "seconds"]
 Value = float | None
 _FORMATS: dict[Unit, Callable[[float], str]] = {"count": exact, "share": percent, "seconds": duration}
 #: How they are written beside the axis, where there is little room.
-_MARKS = _FORMATS | {"count": short}
+_MARKS = _FORMATS | {"count": lambda number: short(number).replace(".0", "")}
 
 
 @dataclass(frozen=True, slots=True)

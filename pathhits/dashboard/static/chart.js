@@ -36,6 +36,11 @@ function seriesOf(data) {
   return [data.names.map((_, place) => place), data.before ?? data.names.map(() => null), over, running];
 }
 
+// The cursor stands on a step, not between two.
+function snapped(u, left, top) {
+  return [left < 0 ? left : u.valToPos(u.posToIdx(left), "x"), top];
+}
+
 function paint(u, data, colour) {
   const { ctx } = u;
   const ratio = devicePixelRatio;
@@ -123,7 +128,7 @@ export function draw(box, UPlot) {
         legend: { show: false },
         axes: [{ show: false }, { show: false }],
         scales: { x: { time: false, range: (u, min, max) => (alone ? [-1, 1] : [min, max]) }, y: { range: () => [0, data.top] } },
-        cursor: { y: false, drag: { x: count > 2, y: false, dist: 4 }, points: { size: 8 } },
+        cursor: { y: false, move: snapped, drag: { x: count > 2, y: false, dist: 4 }, points: { size: 8 } },
         series: [
           {},
           { stroke: colour.before, width: 1, points: { show: false } },

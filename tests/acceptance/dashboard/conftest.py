@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from pathhits import Event
-from tests.acceptance.dashboard.shown import HOSTILE, ITEMS, PATHS, Open, Site, a_site, is_complaint
+from tests.acceptance.dashboard.shown import HOSTILE, ITEMS, PATHS, Open, Site, a_site, is_complaint, settled
 from tests.integration.dashboard.filling import fill
 from tests.integration.dashboard.reader import PASSWORD
 from tests.servers.chromium import USER_AGENT
@@ -59,27 +59,35 @@ def open_page(browser: Browser) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
-    def open_page(site: Site, path: str = "/", *, login: bool = True, **options: Any) -> Page:
+    def open_page(site: Site, path: str = "/", *, login: bool = True, knows_zone: bool = True, **options: Any) -> Page:
         options = {"viewport": {"width": 1280, "height": 900}, "timezone_id": "Europe/Berlin", **options}
         context = browser.new_context(**options)
         contexts.append(context)
+        if knows_zone:
+            # Else a first page is shown twice.
+            context.add_cookies([{"name": "pathhits_tz", "value": options["timezone_id"], "url": f"{site.url}/"}])
         page = context.new_page()
-        if login and site.cookies:
+        if login:
+            site.cookies = site.cookies or _logged_in(page, site)
             context.add_cookies(site.cookies)
-        elif login:
-            page.goto(site.url + path)
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Log in").click()
-            page.wait_for_load_state("networkidle")
-            site.cookies = [one for one in context.cookies() if one["name"] == "pathhits_session"]
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.extend([said.text] if is_complaint(said) else []))
         page.on("request", lambda asks: complaints.extend([] if asks.url.startswith(site.url) else [asks.url]))
         page.goto(site.url + path)
-        page.wait_for_load_state("networkidle")
+        if options.get("java_script_enabled", True) and knows_zone:
+            settled(page)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+def _logged_in(page: Page, site: Site) -> list[Any]:
+    """Log in; the cookies of the session."""
+    page.goto(f"{site.url}/meaning")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="What the numbers mean").wait_for()
+    return [one for one in page.context.cookies() if one["name"] == "pathhits_session"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Page, expect
 from werkzeug.serving import make_server
 from werkzeug.test import Client
 
@@ -89,7 +89,7 @@ def asked(page: Page, site: Site, path: str) -> Any:
 
 def settled(page: Page) -> None:
     """Wait until the script has drawn the chart, where there is one."""
-    page.wait_for_function("!document.querySelector('#plot[data-uplot]:not([data-drawn])')")
+    expect(page.locator("#plot[data-uplot]:not([data-drawn])")).to_have_count(0)
 
 
 def listed(page: Page, heading: str) -> list[tuple[str, str]]:

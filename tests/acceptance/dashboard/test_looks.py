@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.dashboard.shown import Open, Site, settled, value
+from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, settled, value
 from tests.servers.processes import in_ci
 
 # A browser, and pages that are looked at.
@@ -86,6 +86,18 @@ def test_nothing_moves_when_the_script_draws_the_chart(open_page: Open, full: Si
     without, drawn = (page.locator(".card, h1, .foot").evaluate_all(places) for page in pages)
     assert without == drawn
     assert len(drawn) > 10
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_long_path_shows_both_its_ends(open_page: Open, full: Site, width: int) -> None:
+    page = open_page(full, "/paths?range=90d&search=onerror", viewport={"width": width, "height": 800})
+    link = page.locator("table.bars a").first
+    assert link.locator(".front").inner_text() + link.locator(".back").inner_text() == HOSTILE[1]
+    inside, whole = (one.bounding_box() for one in (link.locator(".back"), link))
+    assert inside is not None
+    assert whole is not None
+    assert inside["width"] > 60
+    assert inside["x"] + inside["width"] <= whole["x"] + whole["width"] + 1
 
 
 def test_the_first_page_is_small(open_page: Open, full: Site) -> None:

@@ -68,6 +68,7 @@ def rows(page: str, heading: str) -> list[tuple[str, str]]:
     table = page.partition(f'<caption class="sr">{heading}</caption>')[2].partition("</table>")[0]
     names = re.findall(r'<span class="text">(.*?)</span></td>', table, re.DOTALL)
     amounts = re.findall(r'<td class="n">(.*?)</td>', table, re.DOTALL)
+    names = [re.sub(r'<span class="ends".*?</span></span>', "", name, flags=re.DOTALL) for name in names]
     plain = [unescape(re.sub(r"<[^>]*>", "", name)).strip() for name in names]
     return list(zip(plain, amounts, strict=True))
 

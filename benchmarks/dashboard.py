@@ -27,13 +27,14 @@ API_LIMIT, PAGE_LIMIT = 100, 150
 API = "/api/v1"
 URLS = (
     "/",
+    "/?range=year",
     *(f"{API}/summary?range={name}" for name in ("today", "30d", "90d", "year")),
     f"{API}/summary?range=30d&path=/path/7",
     *(f"{API}/series?range={name}&tz=Europe/Berlin" for name in ("today", "30d", "year")),
     f"{API}/series?range=year&by=day&path=/path/7&tz=Europe/Berlin",
     *(f"{API}/paths?range={name}&tz=Europe/Berlin" for name in ("today", "7d", "30d", "90d", "year")),
     f"{API}/paths?range=30d&search=99&sort=name&page=3",
-    f"{API}/items?range=30d",
+    *(f"{API}/items?range={name}" for name in ("30d", "90d", "year")),
     f"{API}/items?range=30d&type=product&search=77",
     f"{API}/item?type=product&id=7",
     f"{API}/hot?type=product",
@@ -86,6 +87,11 @@ def fill(hits: PathHits, days: int, paths: int, items: int, events: int) -> None
     with hits.engine.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
+    vacuum(hits)
+
+
+def vacuum(hits: PathHits) -> None:
+    """Clean up and gather statistics, as PostgreSQL does by itself sooner or later."""
     with hits.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
 
@@ -123,6 +129,8 @@ def main() -> None:
             began = time.perf_counter()
             fill(hits, given.days, given.paths, given.items, given.events)
             print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
+            print(f"{hits.roll_months().months} months summed up", flush=True)
+            vacuum(hits)
             report(hits, given.rounds)
             hits.close(1.0)
 
@@ -146,7 +154,7 @@ def report(hits: PathHits, rounds: int) -> None:
         asked.clear()
         median, largest = measure(client, url, rounds)
         whole = sorted(set(read_whole(hits, list(dict.fromkeys((s, _frozen(g)) for s, g in asked)))))
-        limit = PAGE_LIMIT if url == "/" else API_LIMIT
+        limit = API_LIMIT if url.startswith(API) else PAGE_LIMIT
         mark = "SLOW" if median > limit else "ok"
         said = f"reads whole: {', '.join(whole)}" if whole else ""
         print(f"{median:8.1f} ms {largest:8.1f} ms  {mark:4}  {url}  {said}".rstrip(), flush=True)

@@ -14,7 +14,7 @@ from pathhits.core.campaigns import campaign
 from pathhits.core.clients import client_address
 from pathhits.core.dimensions import ALWAYS, KINDS, UNKNOWN, Trait
 from pathhits.core.languages import language
-from pathhits.core.referrers import bare, source
+from pathhits.core.referrers import bare, origin, source
 from pathhits.hits import OTHER
 from pathhits.settings import Settings
 
@@ -36,6 +36,7 @@ class Traits:
         self._shares = {dimension: Shares(settings.max_values) for dimension in self._kept}
         self._known: dict[str, dict[object, Trait]] = {kind: {} for kind in KINDS}
         self._countries: dict[tuple[str, str], str] = {}
+        self._sources: dict[tuple[str, str], str] = {}
         self._agents_read = 0
         self._readers: dict[str, Callable[[Entry, int], Trait | None]] = {
             "referrer": self._referrer,
@@ -57,13 +58,14 @@ class Traits:
     def forget(self) -> None:
         """Forget whose hits were read: nobody is to be kept for longer than a pass of the flusher."""
         self._countries.clear()
+        self._sources.clear()
         self._agents_read = 0
 
     def _read(self, entry: Entry, day: int) -> Iterator[Trait]:
+        told = not entry.anonymous and entry.user_agent is not None
         for kind in self._wanted:
             if kind == "country" and not self._places.known:
                 continue
-            told = not entry.anonymous and entry.user_agent is not None
             trait = self._readers[kind](entry, day) if told else self._unknown(kind, day)
             if trait is not None:
                 yield trait
@@ -76,8 +78,17 @@ class Traits:
 
     def _referrer(self, entry: Entry, day: int) -> Trait:
         # By what it comes to, not by the whole referrer: nothing is kept of what somebody read elsewhere.
-        found = source(entry.referrer or "", self._own | {bare(entry.host)})
-        return self._remembered("referrer", day, found, lambda: [found])
+        found = self._source(entry)
+        known = self._known["referrer"].get((day, found))
+        return known or self._remembered("referrer", day, found, lambda: [found])
+
+    def _source(self, entry: Entry) -> str:
+        """Where a hit came from; a pass has few hosts that it reads more than once."""
+        asked = origin(entry.referrer or ""), entry.host
+        found = self._sources.get(asked)
+        if found is None:
+            found = self._sources[asked] = source(asked[0], self._own | {bare(entry.host)})
+        return found
 
     def _campaign(self, entry: Entry, day: int) -> Trait | None:
         if not entry.query:
@@ -87,10 +98,12 @@ class Traits:
 
     def _agent(self, entry: Entry, day: int) -> Trait:
         agent = entry.user_agent or ""
-        if (day, agent) not in self._known["agent"]:
-            self._agents_read += 1
-            if self._agents_read > AGENTS_A_PASS:
-                return self._capped("agent", day, (OTHER,) * len(KINDS["agent"]))
+        known = self._known["agent"].get((day, agent))
+        if known is not None:
+            return known
+        self._agents_read += 1
+        if self._agents_read > AGENTS_A_PASS:
+            return self._capped("agent", day, (OTHER,) * len(KINDS["agent"]))
         return self._remembered("agent", day, agent, lambda: read_agent(agent))
 
     def _language(self, entry: Entry, day: int) -> Trait:

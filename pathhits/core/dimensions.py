@@ -7,6 +7,7 @@ dimensions. In SQL each dimension has sums of its own, so that nothing there say
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -76,10 +77,19 @@ class Trait(NamedTuple):
 
 def split(delta: Delta) -> tuple[str, tuple[tuple[str, str], ...]]:
     """The label of a trait, and each dimension with its value; raises ValueError when it is none."""
-    dimensions = KINDS.get(delta.counter)
-    label, *values = delta.subject.split(TRAIT_MARK)
+    label, _, values = delta.subject.partition(TRAIT_MARK)
+    pairs = _pairs(delta.counter, values)
+    if labels.clean(label) != label:
+        raise ValueError("not a clean value")
+    return label, pairs
+
+
+# A generation has tens of thousands of traits with some hundred values, and the next one the same.
+@lru_cache(maxsize=4_096)
+def _pairs(kind: str, text: str) -> tuple[tuple[str, str], ...]:
+    dimensions, values = KINDS.get(kind), text.split(TRAIT_MARK)
     if dimensions is None or len(values) != len(dimensions):
         raise ValueError("not a trait this version knows")
-    if any(labels.clean(value) != value for value in (label, *filter(None, values))):
+    if any(labels.clean(value) != value for value in filter(None, values)):
         raise ValueError("not a clean value")
-    return label, tuple(pair for pair in zip(dimensions, values, strict=True) if pair[1])
+    return tuple(pair for pair in zip(dimensions, values, strict=True) if pair[1])

@@ -34,6 +34,11 @@ def source(referrer: str, own: Collection[str]) -> str:
     return INTERNAL if {host, _written_host(referrer)}.difference({""}).intersection(own) else host or UNKNOWN
 
 
+def origin(referrer: str) -> str:
+    """What of a referrer its `source` depends on: all up to the path."""
+    return "/".join(referrer.split("/", 3)[:3])
+
+
 def _written_host(referrer: str) -> str:
     """The host as a ``Host`` header has it, also where it is an address; "" for none."""
     try:

@@ -8,7 +8,7 @@ from pathhits.app import PathHits
 from pathhits.browsing import View as Look
 from pathhits.core.periods import bucket_starts
 from pathhits.dashboard.api import resources
-from pathhits.dashboard.api.shapes import HotItem
+from pathhits.dashboard.api.shapes import HotItem, Items
 from pathhits.dashboard.chart import sparkline
 from pathhits.dashboard.pages.lists import Bar, BarList, Tabs, shares
 from pathhits.dashboard.pages.view import FILTER_NAMES, View
@@ -65,9 +65,8 @@ def path_list(look: Look, view: View, query: Query, *, with_course: bool = False
     )  # fmt: skip
 
 
-def item_list(look: Look, view: View, query: Query, item_type: str | None = None) -> BarList:
-    """The items of a period, of one type or all; each leads to its page."""
-    found = resources.items(look, query, item_type)
+def item_list(view: View, found: Items, item_type: str | None = None) -> BarList:
+    """The items of a period that were found, of one type or all; each leads to its page."""
     several = item_type is None and len({row.item_type for row in found.rows}) > 1
     rows = [
         Bar(

@@ -11,11 +11,14 @@ from flask import Blueprint, Response, request
 
 from pathhits.app import PathHits
 from pathhits.browsing import View as Look
+from pathhits.dashboard.ahead import Ahead
 from pathhits.dashboard.api import resources
+from pathhits.dashboard.api.shapes import Items
 from pathhits.dashboard.pages.figures import make_chart, make_figures
 from pathhits.dashboard.pages.listed import hot_list, item_list, path_list, search_list, value_cards
 from pathhits.dashboard.pages.lists import BarList, Tabs
 from pathhits.dashboard.pages.view import View, read_view
+from pathhits.dashboard.queries import Query
 from pathhits.dashboard.rendering import Renderer, to
 from pathhits.dashboard.shown import ago
 
@@ -39,6 +42,13 @@ class Overview:
         """All of it."""
         view = read_view(request, "overview", "metric")
         look = self._hits.browsing.view()
+        narrow = replace(view.query, page=1, limit=ROWS, search="", sort="most")
+        # The longest of its questions, half of what the page takes. SQLite answers one at a time.
+        aside = view.query.filter is None and self._hits.engine.dialect.name != "sqlite"
+        with Ahead(lambda: resources.items(look, narrow), aside=aside) as items:
+            return self._page(look, view, narrow, items)
+
+    def _page(self, look: Look, view: View, narrow: Query, items: Ahead[Items]) -> Response:
         found = resources.summary(look, view.query)
         drops = resources.drops(look, view.query)
         return self._renderer.page(
@@ -47,7 +57,7 @@ class Overview:
             site=request.host,
             figures=make_figures(view, found),
             plot=make_chart(look, view),
-            cards=self._cards(look, view),
+            cards=self._cards(look, view, narrow, items),
             is_empty=not found.figures.hits and not drops.requests and not self._was_ever_hit(),
             dropped=drops.requests - drops.hits,
             pending=look.pending_hits(),
@@ -62,17 +72,15 @@ class Overview:
     def _here(self) -> dict[str, Any]:
         return {"active": self._hits.active_visitors(), "now_url": to("now")}
 
-    def _cards(self, look: Look, view: View) -> Sequence[BarList | Tabs]:
-        narrow = replace(view.query, page=1, limit=ROWS, search="", sort="most")
+    def _cards(self, look: Look, view: View, narrow: Query, items: Ahead[Items]) -> Sequence[BarList | Tabs]:
         cards: list[BarList | Tabs] = [path_list(look, view, narrow, with_course=True)]
-        if view.query.filter is None:
-            cards.append(item_list(look, view, narrow))
         if view.query.where is None:
             cards += value_cards(self._hits, look, view, narrow)
         if view.query.filter is None:
             both = [search_list(self._hits, view, narrow, failed=failed) for failed in (False, True)]
-            cards.insert(3, Tabs("searches", "Searches", both))
+            cards.insert(2, Tabs("searches", "Searches", both))
             cards.append(hot_list(self._hits, view, narrow))
+            cards.insert(1, item_list(view, items()))
         return cards
 
     def _was_ever_hit(self) -> bool:

@@ -104,7 +104,11 @@ class Lists:
         query = replace(view.query, limit=ROWS, filter=None)
         types = [Link("All types", view.url(type=""), not chosen)]
         types += [Link(name, view.url(type=name), name == chosen) for name in item_types(self._hits)]
-        return self._list(view, item_list(look, view, query, chosen or None), types if len(types) > 2 else [])
+        return self._list(
+            view,
+            item_list(view, resources.items(look, query, chosen or None), chosen or None),
+            types if len(types) > 2 else [],
+        )
 
     def values(self) -> Response:
         """Every value of a dimension, such as all browsers."""
@@ -154,7 +158,7 @@ class Lists:
             figures=make_figures(view, found),
             plot=make_chart(look, view),
             cards=[
-                *(item_list(look, view, replace(query, filter=None), kind) for kind in kinds),
+                *(item_list(view, resources.items(look, replace(query, filter=None), kind), kind) for kind in kinds),
                 # A click leads to the overview of all that came from there: two filters at once have no answer.
                 *value_cards(self._hits, look, View(query, "overview"), query),
             ],

@@ -410,8 +410,7 @@ def _upsert_copied(connection: Connection, spec: Upsert, rows: Sequence[Row]) ->
     connection.exec_driver_sql(
         f"CREATE TEMP TABLE pathhits_incoming ON COMMIT DROP AS SELECT {names} FROM {spec.table.name} WITH NO DATA"
     )
-    lines = zip(*map(_copied, zip(*rows, strict=True)), strict=True)
-    _copy(connection, f"COPY pathhits_incoming ({names}) FROM STDIN", "\n".join(map("\t".join, lines)) + "\n")
+    _copy(connection, f"COPY pathhits_incoming ({names}) FROM STDIN", _lines(rows))
     found = _returned(connection.exec_driver_sql(_insert(spec, f"SELECT {names} FROM pathhits_incoming")))
     connection.exec_driver_sql("DROP TABLE pathhits_incoming")
     return found
@@ -473,6 +472,15 @@ def _copy(connection: Connection, statement: str, lines: str) -> None:
             copy.write(lines)
     except base as error:  # past SQLAlchemy: what it refuses must look like what an INSERT refuses
         raise DBAPIError.instance(statement, None, error, base, dialect=connection.dialect) from error
+
+
+def _lines(rows: Sequence[Row]) -> str:
+    """Rows as COPY reads them."""
+    if all(isinstance(value, int) for value in rows[0]):
+        line = "\t".join(["%s"] * len(rows[0])) + "\n"
+        return "".join([line % row for row in rows])
+    lines = zip(*map(_copied, zip(*rows, strict=True)), strict=True)
+    return "\n".join(map("\t".join, lines)) + "\n"
 
 
 def _copied(values: Sequence[Any]) -> Iterator[str]:

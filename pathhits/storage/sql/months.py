@@ -23,8 +23,9 @@ from pathhits.storage.sql.transactions import read, write
 
 #: Days that must be over before a day is rolled: the usual sync writes into the last two, and never takes a mark away.
 SETTLED_DAYS = 2
-#: Fewer days of a year are read as days: a row of the year costs as much as some days of its owner.
-LEAST_DAYS = 10
+#: Fewer days of a year are read as days, as a row of the year costs as much as some rows of days. Labels have hits on
+#: most days, items views on few.
+LEAST_DAYS = {PATHS: 10, ITEMS: 25}
 #: What a day may have at most; a month with more is not rolled, so that no sum of months can overflow.
 LARGEST = 2**40
 #: Stands among the generations of an answer when all marks it relies on are there.
@@ -56,8 +57,11 @@ class Cover:
     marks: tuple[int, ...] = ()
 
 
-def cover(first: int | None, after: int | None, rolled: Mapping[int, int]) -> Cover:
-    """The days from ``first`` up to ``after``, as few rows as can be; ``rolled`` are marks by month."""
+def cover(first: int | None, after: int | None, rolled: Mapping[int, int], least: int = 1) -> Cover:
+    """The days from ``first`` up to ``after``, as few rows as can be; ``rolled`` are marks by month.
+
+    Of a year at least so many days are read as months.
+    """
     lies = {
         month: range(first_day_of(month), until)
         for month, until in sorted(rolled.items())
@@ -67,10 +71,7 @@ def cover(first: int | None, after: int | None, rolled: Mapping[int, int]) -> Co
     for month in lies:
         years.setdefault(1970 + month // 12, []).append(month)
     used = [
-        month
-        for months in years.values()
-        if sum(len(lies[month]) for month in months) >= LEAST_DAYS
-        for month in months
+        month for months in years.values() if sum(len(lies[month]) for month in months) >= least for month in months
     ]
     gaps, start = list[Gap](), first
     for month in used:
@@ -84,11 +85,11 @@ def cover(first: int | None, after: int | None, rolled: Mapping[int, int]) -> Co
 
 def covers(ask: Ask, family: Family, first: int | None, after: int | None) -> Iterator[Cover]:
     """Ways to read the days of a window, to be tried until one `is_held`; the last one relies on nothing."""
+    least = LEAST_DAYS.get(family)
     everything = first is None and after is None  # that is in the totals
-    short = first is not None and after is not None and after - first < LEAST_DAYS
-    if family.years is not None and not everything and not short:
+    if least and not everything and not (first is not None and after is not None and after - first < least):
         for _ in range(2):
-            found = cover(first, after, _marks(ask))
+            found = cover(first, after, _marks(ask), least)
             if not found.marks:
                 break
             yield found

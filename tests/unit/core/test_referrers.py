@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathhits.core.referrers import host_of
+from pathhits.core.referrers import host_of, origin, source
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,14 @@ def test_whatever_a_client_writes_gives_a_text_that_can_be_stored(referrer: str)
     assert not host or host.isprintable()
     assert len(host.encode()) <= 255
     assert not set(host) & set("/?#@: ")
+
+
+@given(
+    st.text(alphabet="htp:/.?#[]@ \\\t\nab1") | st.from_regex(r"(https?:)?//[^ ]*", fullmatch=True), st.text(max_size=3)
+)
+def test_what_comes_after_the_host_changes_nothing(referrer: str, own: str) -> None:
+    assert source(origin(referrer), {own, "a.b"}) == source(referrer, {own, "a.b"})
+
+
+def test_of_a_referrer_no_path_is_looked_at() -> None:
+    assert origin("https://user@shop.example:80/secret?q=1#top") == "https://user@shop.example:80"

@@ -12,11 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+from sqlalchemy import Engine
 
+from pathhits.storage.sql import dialects
 from tests.servers.base import Server
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
@@ -54,6 +56,24 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings of whoever runs it, such as the URL of a database in use."""
     for name in [name for name in os.environ if name.startswith("PATHHITS_")] + ["REDIS_URL", "DATABASE_URL"]:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Engine]]:
+    """The SQL engines that the PathHits of a test made; their connections are closed after it, as many a test lets go
+    of a PathHits that it did not close, or used again afterwards. An app that does so is told by its driver.
+    """
+    made: list[Engine] = []
+    make = dialects.make_engine
+
+    def noted(*arguments: Any, **named: Any) -> Engine:
+        made.append(make(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(dialects, "make_engine", noted)
+    yield made
+    for engine in made:
+        engine.dispose()
 
 
 @contextlib.contextmanager

@@ -7,12 +7,15 @@ import os
 from weakref import ref
 
 import pytest
+from sqlalchemy import Engine
 
 from pathhits import PathHits
 from tests.faults.writer import BROWSER, page, request
 
 
-def test_nothing_is_left_of_one_that_was_used_and_let_go(redis_url: str, sqlite_url: str) -> None:
+def test_nothing_is_left_of_one_that_was_used_and_let_go(
+    redis_url: str, sqlite_url: str, engines: list[Engine]
+) -> None:
     """A worker that makes one for each job it performs would else grow with every job."""
     hits = PathHits(redis_url=redis_url, database_url=sqlite_url, route_label="path")
     hits.migrate()
@@ -23,6 +26,7 @@ def test_nothing_is_left_of_one_that_was_used_and_let_go(redis_url: str, sqlite_
     assert hits.close()
     left = {type(one).__name__: ref(one) for one in (hits, hits.engine, hits.buffer, hits.redis, hits.reads)}
     del hits
+    engines.clear()
     gc.collect()
     assert [name for name, one in left.items() if one() is not None] == []
 

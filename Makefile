@@ -10,6 +10,10 @@ PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
+
+# Processes start faster where Python may keep what it has compiled, and demo and tests start many.
+unexport PYTHONDONTWRITEBYTECODE
+
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 VENDOR = pathhits/dashboard/static/vendor
 TYPED = pathhits demo_app migrations worker.py docs tests $(wildcard benchmarks/*.py)

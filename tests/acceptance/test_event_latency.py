@@ -20,15 +20,16 @@ from tests.servers.processes import Process, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 VIEWS = 4
 
-pytestmark = pytest.mark.slow  # a real clock and a real worker, at their own pace
+# A real clock and a real worker, at their own pace; which database it is has no part in it.
+pytestmark = pytest.mark.slow
 
 
 def test_a_view_is_in_sql_long_before_the_next_regular_sync(
-    redis_url: str, database_url: str, start_process: Callable[..., Process]
+    redis_url: str, postgresql_url: str, start_process: Callable[..., Process]
 ) -> None:
-    env = {**os.environ, "REDIS_URL": redis_url, "DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "REDIS_URL": redis_url, "DATABASE_URL": postgresql_url, "PYTHONPATH": str(ROOT)}
     env |= {"PATHHITS_SYNC_EVERY": "86400", "PATHHITS_NAMESPACE": "latency"}
-    hits = PathHits(redis_url=redis_url, database_url=database_url, namespace="latency", request_deadline=20.0)
+    hits = PathHits(redis_url=redis_url, database_url=postgresql_url, namespace="latency", request_deadline=20.0)
     hits.migrate()
     hits.register_item("product")
     for part in ("worker", "clock"):
@@ -51,13 +52,13 @@ def test_a_view_is_in_sql_long_before_the_next_regular_sync(
 
 
 def test_a_listener_is_called_seconds_after_the_view(
-    redis_url: str, database_url: str, tmp_path: Path, start_process: Callable[..., Process]
+    redis_url: str, postgresql_url: str, tmp_path: Path, start_process: Callable[..., Process]
 ) -> None:
     heard = tmp_path / "heard"
     (tmp_path / "listening_shop.py").write_text(LISTENING_SHOP)
-    env = {**os.environ, "REDIS_URL": redis_url, "DATABASE_URL": database_url, "HEARD": str(heard)}
+    env = {**os.environ, "REDIS_URL": redis_url, "DATABASE_URL": postgresql_url, "HEARD": str(heard)}
     env |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "PATHHITS_APP": "listening_shop:hits"}
-    hits = PathHits(redis_url=redis_url, database_url=database_url, request_deadline=20.0)
+    hits = PathHits(redis_url=redis_url, database_url=postgresql_url, request_deadline=20.0)
     hits.migrate()
     hits.register_item("product")
     for part in ("worker", "clock"):

@@ -79,7 +79,7 @@ def test_commits_whose_answer_is_lost_count_once(
     tmp_path: Path, redis_url: str, request: pytest.FixtureRequest, database: str
 ) -> None:
     """Slow: each lost answer costs a new connection and a wait."""
-    run_lost_commits(tmp_path, redis_url, request.getfixturevalue(f"{database}_url"), losses=30, seed=3)
+    run_lost_commits(tmp_path, redis_url, request.getfixturevalue(f"{database}_url"), losses=20, seed=3)
 
 
 @pytest.mark.soak

@@ -97,6 +97,12 @@ def _stat(pid: int, thread: int | None = None) -> list[str]:
         return []
 
 
+def _begin(orphaned: signal.Signals, parent: int) -> None:
+    """What a child does first: Ctrl-C ends it, even where the tests run in the background, as shells ignore it there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_parent(orphaned, parent)
+
+
 class Process:
     """A child in a session of its own; its output goes to a file, and the `with` block ends it whatever happens.
 
@@ -140,7 +146,7 @@ class Process:
                 user=self.user,
                 group=_group(self.user),
                 extra_groups=[] if self.user else None,
-                preexec_fn=partial(end_with_parent, self.orphaned, os.getpid()),
+                preexec_fn=partial(_begin, self.orphaned, os.getpid()),
             )
         return self
 

@@ -98,7 +98,7 @@ def _stat(pid: int, thread: int | None = None) -> list[str]:
 
 
 def _begin(orphaned: signal.Signals, parent: int) -> None:
-    """What a child does first: Ctrl-C ends it, even where the tests run in the background, as shells ignore it there."""
+    """What a child does first: Ctrl-C ends it even when the tests run in the background, where shells ignore that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent(orphaned, parent)
 

@@ -38,7 +38,11 @@ from pathhits.logs import log_to_stderr
 __all__ = ["Moment", "group", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+#: For each command, as click keeps what it asked the first caller's group: a host's may know no ``-h``.
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(context_settings=HELP)
 @click.version_option(__version__, prog_name="pathhits")
 @click.option("-v", "--verbose", is_flag=True, help="Say in the log what is being done.")
 def group(verbose: bool) -> None:
@@ -87,6 +91,8 @@ COMMANDS = (
 )
 for command in COMMANDS:
     group.add_command(command)
+    for one in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+        one.context_settings |= HELP
 
 
 def main(arguments: Sequence[str] | None = None, hits: PathHits | None = None, prog_name: str = "pathhits") -> None:

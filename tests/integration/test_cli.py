@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
@@ -673,8 +674,14 @@ def test_a_wrong_command_or_option_is_misuse(arguments: list[str], run_sqlite: R
     assert "Usage:" in result.output
 
 
-@pytest.mark.parametrize("command", [[], ["db"], *([name] for name in group.commands)], ids=" ".join)
+@pytest.mark.parametrize("command", [[], ["db", "upgrade"], *([name] for name in group.commands)], ids=" ".join)
 def test_every_command_explains_itself_without_any_store(command: list[str], no_redis: Run) -> None:
+    inner: click.Command = group
+    for name in command:
+        assert isinstance(inner, click.Group)
+        inner = inner.commands[name]
+    # By itself first, as another group may hold it.
+    assert "Usage:" in CliRunner().invoke(inner, ["--help"]).stdout
     for flag in ("-h", "--help"):
         assert "Usage:" in no_redis(*command, flag).stdout
 

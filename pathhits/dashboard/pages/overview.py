@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from pathhits.app import PathHits
 from pathhits.browsing import View as Look
-from pathhits.dashboard.ahead import Ahead
 from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.shapes import Items
 from pathhits.dashboard.pages.figures import make_chart, make_figures
@@ -45,10 +46,11 @@ class Overview:
         narrow = replace(view.query, page=1, limit=ROWS, search="", sort="most")
         # The longest of its questions, half of what the page takes. SQLite answers one at a time.
         aside = view.query.filter is None and self._hits.engine.dialect.name != "sqlite"
-        with Ahead(lambda: resources.items(look, narrow), aside=aside) as items:
-            return self._page(look, view, narrow, items)
+        ask = partial(resources.items, look, narrow)
+        with ThreadPoolExecutor(1, thread_name_prefix="pathhits-ahead") as thread:
+            return self._page(look, view, narrow, thread.submit(ask).result if aside else ask)
 
-    def _page(self, look: Look, view: View, narrow: Query, items: Ahead[Items]) -> Response:
+    def _page(self, look: Look, view: View, narrow: Query, items: Callable[[], Items]) -> Response:
         found = resources.summary(look, view.query)
         drops = resources.drops(look, view.query)
         return self._renderer.page(
@@ -72,7 +74,7 @@ class Overview:
     def _here(self) -> dict[str, Any]:
         return {"active": self._hits.active_visitors(), "now_url": to("now")}
 
-    def _cards(self, look: Look, view: View, narrow: Query, items: Ahead[Items]) -> Sequence[BarList | Tabs]:
+    def _cards(self, look: Look, view: View, narrow: Query, items: Callable[[], Items]) -> Sequence[BarList | Tabs]:
         cards: list[BarList | Tabs] = [path_list(look, view, narrow, with_course=True)]
         if view.query.where is None:
             cards += value_cards(self._hits, look, view, narrow)

@@ -86,20 +86,30 @@ class Scene:
         return self._stack.enter_context(Process(command, env=self.environment))
 
     def kill_syncers(self, times: int, rng: random.Random, longest: float = 0.15) -> None:
-        """SIGKILL for a syncer chosen by chance, at a moment chosen by chance, that often."""
-        for _ in range(times):
-            slot = wait_until(lambda: self._busy(rng), 30.0, "a syncer has synced since it was started")
+        """SIGKILL for a syncer chosen by chance, at a moment chosen by chance, that often; every other one is at work.
+
+        A moment is looked at with the process stopped, so that the step it dies at is known, however short it is.
+        """
+        for number in range(times):
+            wait_until(lambda: any(slot["pid"] and slot["step"] for slot in self.slots), 30.0, "a syncer that works")
             time.sleep(rng.random() * longest)  # the moment of the kill is what varies here
+            slot = wait_until(lambda n=number: self._stopped(rng, at_work=n % 2 == 1), 30.0, "one to kill")  # type: ignore[misc]  # mypy reads no defaults
             pid, done = slot["pid"], slot["done"]
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                self.died_at[STEPS[slot["step"]]] += 1
+            self.died_at[STEPS[slot["step"]]] += 1
+            os.kill(pid, signal.SIGKILL)
             wait_until(lambda s=slot, p=pid: s["pid"] != p, 30.0, "a new syncer")  # type: ignore[misc]  # mypy reads no defaults
             assert slot["done"] >= done
 
-    def _busy(self, rng: random.Random) -> Slot | None:
+    def _stopped(self, rng: random.Random, *, at_work: bool) -> Slot | None:
+        """A syncer that stands still until it is killed; None when it is not at work and has to be."""
         slot = rng.choice(self.slots)
-        return slot if slot["pid"] and STEPS[slot["step"]] != "between" else None
+        pid = slot["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        if at_work and STEPS[slot["step"]] == "between":
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(rng.random() * 0.01)  # looking every 20 ms could keep step with the syncer
+            return None
+        return slot
 
     @property
     def syncs(self) -> int:

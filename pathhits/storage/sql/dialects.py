@@ -43,6 +43,9 @@ Row = tuple[Any, ...]
 #: Seconds to wait for a connection to be made, and for another writer of SQLite.
 CONNECT_TIMEOUT = 5
 BUSY_TIMEOUT = 15
+#: Pages of 4 kB that SQLite gathers in its log before it moves them into the file: a sync of 1,000 events changes some
+#: 4,000, many of them the same as the one before, and with SQLite's own 1,000 each would be written in each sync.
+CHECKPOINT_PAGES = 10_000
 #: Rows of one multi-row INSERT (SQLite allows 32,766 parameters, MariaDB a packet of 16 MB).
 ROWS_A_STATEMENT = 2_000
 #: Rows from which PostgreSQL gets them by COPY into a temporary table: a quarter faster than arrays, but each such
@@ -392,6 +395,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     cursor.close()
 
 

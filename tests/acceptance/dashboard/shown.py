@@ -55,7 +55,7 @@ class Site:
         self.hits.close(1.0)
 
 
-def a_site(redis_url: str, folder: Path, name: str) -> Site:
+def a_site(redis_url: str, folder: Path, name: str, **settings: Any) -> Site:
     """A site of a namespace of its own."""
     hits = PathHits(
         redis_url=redis_url,
@@ -64,6 +64,7 @@ def a_site(redis_url: str, folder: Path, name: str) -> Site:
         dashboard_password=PASSWORD,
         flush_interval=3600,
         request_deadline=60.0,
+        **settings,
     )
     hits.migrate()
     return Site(hits)

@@ -6,13 +6,16 @@ import json
 import re
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 from playwright.sync_api import expect
 from sqlalchemy import text
 
 from pathhits.dashboard.rendering import has_static
-from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, asked, listed, value
+from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, a_site, asked, listed, value
 from tests.integration.dashboard.reader import PASSWORD
 from tests.servers.chromium import USER_AGENT
 from tests.servers.processes import in_ci
@@ -71,6 +74,29 @@ def test_a_click_filters_and_the_chip_takes_it_away(open_page: Open, full: Site)
     page.get_by_role("link", name="remove this filter").click()
     assert "path=" not in page.url
     expect(page.locator(".figure")).to_have_count(5)
+
+
+def test_countries_are_a_card_of_their_own_where_there_is_a_database_of_them(
+    open_page: Open, full: Site, dashboard_redis: str, tmp_path: Path
+) -> None:
+    database = tmp_path / "countries.mmdb"
+    writer = MMDBWriter(4, "Test-Country")
+    writer.insert_network(IPSet(["192.0.2.0/24"]), {"country": {"iso_code": "DE"}})
+    writer.insert_network(IPSet(["198.51.100.0/24"]), {"country": {"iso_code": "FR"}})
+    writer.to_db_file(str(database))
+    with a_site(dashboard_redis, tmp_path, "countries", geoip_path=str(database), trusted_proxies=1) as site:
+        for address in ("192.0.2.1", "192.0.2.2", "192.0.2.2", "198.51.100.1", "203.0.113.1"):
+            site.client.get("/", headers={"User-Agent": USER_AGENT, "X-Forwarded-For": address})
+        site.hits.flush()
+        site.hits.sync(force=True)
+        page = open_page(site, "/?range=today&tz=UTC")
+        assert listed(page, "Countries") == [("DE", "3"), ("(unknown)", "1"), ("FR", "1")]
+        page.get_by_role("link", name="DE", exact=True).click()
+        assert "country=DE" in page.url
+        assert value(page, "hits") == "3"
+    page = open_page(full)
+    assert listed(page, "Browsers")
+    expect(page.get_by_role("heading", name="Countries")).to_have_count(0)
 
 
 def test_an_item_opens_and_tells_what_is_known(open_page: Open, full: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, Engine
 
-from pathhits.storage.sql.dialects import take_your_time
+from pathhits.storage.sql.dialects.engines import take_your_time
 from pathhits.storage.sql.tables import VERSION_TABLE, metadata
 
 

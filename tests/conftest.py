@@ -18,7 +18,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine
 
-from pathhits.storage.sql import dialects
+from pathhits.storage.sql.dialects import engines as engine_making
 from tests.servers.base import Server
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
@@ -64,13 +64,13 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Engine]]:
     of a PathHits that it did not close, or used again afterwards. An app that does so is told by its driver.
     """
     made: list[Engine] = []
-    make = dialects.make_engine
+    make = engine_making.make_engine
 
     def noted(*arguments: Any, **named: Any) -> Engine:
         made.append(make(*arguments, **named))
         return made[-1]
 
-    monkeypatch.setattr(dialects, "make_engine", noted)
+    monkeypatch.setattr(engine_making, "make_engine", noted)
     yield made
     for engine in made:
         engine.dispose()

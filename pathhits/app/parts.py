@@ -199,7 +199,7 @@ class Parts:
     @built
     def engine(self) -> Engine:
         """The SQL engine; its connections stay with the process that made them."""
-        from pathhits.storage.sql.dialects import make_engine
+        from pathhits.storage.sql.dialects.engines import make_engine
 
         engine = make_engine(self.settings.database_url, self.settings.sql_timeout)
         shutdown.renew(engine, lambda mine: mine.dispose(close=False))

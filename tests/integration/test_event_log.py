@@ -28,7 +28,9 @@ from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import Keys
 from pathhits.storage.redis.pending import PendingStore
 from pathhits.storage.sql import migrate, tables
-from pathhits.storage.sql.dialects import look_up_statement, make_engine, upsert
+from pathhits.storage.sql.dialects.engines import make_engine
+from pathhits.storage.sql.dialects.lookups import look_up_statement
+from pathhits.storage.sql.dialects.upserts import upsert
 from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.log import EVENTS, QUESTIONS
 from tests.faults.writer import BOT, BROWSER, page, request

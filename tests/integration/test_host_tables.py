@@ -16,7 +16,7 @@ from pathhits import PathHits
 from pathhits.errors import SettingsError
 from pathhits.hits import VIEWS, Batch, Delta
 from pathhits.integrations.sqlalchemy import ViewCounted
-from pathhits.storage.sql.dialects import make_engine
+from pathhits.storage.sql.dialects.engines import make_engine
 from tests.integration.logbook import put_views
 from tests.servers.postgres import PostgresServer
 

@@ -20,7 +20,7 @@ from pathhits.jobs.sync import sort_out
 from pathhits.jobs.verify import verify
 from pathhits.storage.sql import ledger as ledger_module
 from pathhits.storage.sql import migrate, tables
-from pathhits.storage.sql.dialects import make_engine, take_your_time
+from pathhits.storage.sql.dialects.engines import CHECKPOINT_PAGES, make_engine, take_your_time
 from pathhits.storage.sql.ledger import Applied, Contents, Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import PATHS
@@ -78,6 +78,15 @@ def apply(engine: Engine, what: Contents, visitors: dict[Sketch, int] | None = N
 
 
 # Once.
+
+
+def test_sqlite_is_opened_so_that_readers_wait_for_nobody_and_syncs_write_little(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url)
+    for _ in range(2):  # a second connection as well
+        with engine.connect() as connection:
+            asked = ("journal_mode", "wal_autocheckpoint")
+            assert [connection.exec_driver_sql(f"PRAGMA {one}").scalar() for one in asked] == ["wal", CHECKPOINT_PAGES]
+            connection.invalidate()
 
 
 def test_a_generation_counts_once_however_often_it_comes(engine: Engine) -> None:

@@ -22,6 +22,7 @@ from pathhits.dashboard.pages.view import View, read_view
 from pathhits.dashboard.queries import Query
 from pathhits.dashboard.rendering import Renderer, to
 from pathhits.dashboard.shown import ago
+from pathhits.storage.sql.dialects.expressions import reads_side_by_side
 
 #: Rows of a card.
 ROWS = 10
@@ -44,8 +45,8 @@ class Overview:
         view = read_view(request, "overview", "metric")
         look = self._hits.browsing.view()
         narrow = replace(view.query, page=1, limit=ROWS, search="", sort="most")
-        # The longest of its questions, half of what the page takes. SQLite answers one at a time.
-        aside = view.query.filter is None and self._hits.engine.dialect.name != "sqlite"
+        # The longest of its questions, half of what the page takes.
+        aside = view.query.filter is None and reads_side_by_side(self._hits.engine.dialect)
         ask = partial(resources.items, look, narrow)
         with ThreadPoolExecutor(1, thread_name_prefix="pathhits-ahead") as thread:
             return self._page(look, view, narrow, thread.submit(ask).result if aside else ask)

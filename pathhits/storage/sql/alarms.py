@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, select
 
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.deliveries import announce
-from pathhits.storage.sql.dialects import present, upsert
+from pathhits.storage.sql.dialects.lookups import present
+from pathhits.storage.sql.dialects.upserts import upsert
 from pathhits.storage.sql.log import EVENTS
 from pathhits.storage.sql.transactions import write
 

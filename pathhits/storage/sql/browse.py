@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pathhits.core import labels
 from pathhits.core.periods import Run
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import by_code_point, sums_once
+from pathhits.storage.sql.dialects.expressions import by_code_point, sums_once
 from pathhits.storage.sql.months import Cover, covers, held, is_held
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Window, counted_in
 from pathhits.storage.sql.tables import Family

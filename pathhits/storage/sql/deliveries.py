@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pathhits.core.listeners import matches
 from pathhits.events import Event, Logged
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Upsert, upsert
+from pathhits.storage.sql.dialects.upserts import Upsert, upsert
 from pathhits.storage.sql.tables import DEAD, DONE, DUE
 from pathhits.storage.sql.transactions import explained, write
 

@@ -23,16 +23,9 @@ from pathhits.events import Logged
 from pathhits.hits import DROPS, HITS, ITEM_TIMES, REQUESTS, SITE, TRAIT_MARK, VIEWS, Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import (
-    Upsert,
-    ids_of,
-    is_lost,
-    is_retryable,
-    refuses_rows,
-    takes_at_once,
-    upsert,
-    upsert_at_once,
-)
+from pathhits.storage.sql.dialects.errors import is_lost, is_retryable, refuses_rows
+from pathhits.storage.sql.dialects.lookups import ids_of
+from pathhits.storage.sql.dialects.upserts import Upsert, takes_at_once, upsert, upsert_at_once
 from pathhits.storage.sql.log import Found, log
 from pathhits.storage.sql.migrate import missing_tables, require_head
 from pathhits.storage.sql.months import unroll

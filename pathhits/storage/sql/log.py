@@ -12,7 +12,8 @@ from pathhits.core.clicks import CLICKED_VERB
 from pathhits.events import VIEWED, Logged
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.deliveries import announce
-from pathhits.storage.sql.dialects import Upsert, look_up, present, upsert
+from pathhits.storage.sql.dialects.lookups import look_up, present
+from pathhits.storage.sql.dialects.upserts import Upsert, upsert
 
 #: Milliseconds of a UTC day.
 DAY = 86_400_000

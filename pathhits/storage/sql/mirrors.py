@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.core.rules import check_type
 from pathhits.errors import SettingsError
-from pathhits.storage.sql.dialects import is_lost, is_retryable
+from pathhits.storage.sql.dialects.errors import is_lost, is_retryable
 from pathhits.storage.sql.hotness import ItemState
 from pathhits.storage.sql.tables import items
 

@@ -17,7 +17,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, case, func, li
 
 from pathhits.core.periods import first_day_of, month_of
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Upsert, take_your_time, upsert, upsert_selected
+from pathhits.storage.sql.dialects.engines import take_your_time
+from pathhits.storage.sql.dialects.upserts import Upsert, upsert, upsert_selected
 from pathhits.storage.sql.tables import ITEMS, MONTHS, PATHS, Family
 from pathhits.storage.sql.transactions import read, write
 

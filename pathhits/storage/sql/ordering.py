@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, liter
 
 from pathhits.core.rules import check_type
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import EachTime
+from pathhits.storage.sql.dialects.expressions import EachTime
 
 S = TypeVar("S", bound=Select[Any])
 

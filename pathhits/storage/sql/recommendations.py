@@ -12,7 +12,7 @@ from pathhits.core.recommending import ITEMS_A_VISITOR, VISITORS_AN_ITEM, Viewed
 from pathhits.core.retention import DAY_MS
 from pathhits.events import VIEWED
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Upsert, upsert
+from pathhits.storage.sql.dialects.upserts import Upsert, upsert
 from pathhits.storage.sql.transactions import read, write
 
 #: The latest events of an item, and of a visitor, that are read to find visitors and items.

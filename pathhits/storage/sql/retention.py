@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, select, tuple_
 
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Upsert, upsert
+from pathhits.storage.sql.dialects.upserts import Upsert, upsert
 from pathhits.storage.sql.tables import IMPORTED, PRUNED
 from pathhits.storage.sql.transactions import write
 

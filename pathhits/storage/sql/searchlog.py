@@ -17,7 +17,8 @@ from pathhits.core.retention import DAY_MS
 from pathhits.core.searches import Search, search_of
 from pathhits.events import Logged
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Upsert, look_up, upsert
+from pathhits.storage.sql.dialects.lookups import look_up
+from pathhits.storage.sql.dialects.upserts import Upsert, upsert
 
 K = TypeVar("K", bound=Hashable)
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pathhits.core.backoff import back_off
 from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.settings import redact
-from pathhits.storage.sql.dialects import begin_writing, is_lost, is_retryable
+from pathhits.storage.sql.dialects.engines import begin_writing
+from pathhits.storage.sql.dialects.errors import is_lost, is_retryable
 from pathhits.storage.sql.migrate import missing_tables
 
 T = TypeVar("T")

@@ -21,7 +21,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from pathhits.errors import PathHitsError
 from pathhits.storage.sql import tables
-from pathhits.storage.sql.dialects import Row, Upsert, begin_reading, ids_of, upsert
+from pathhits.storage.sql.dialects.engines import begin_reading
+from pathhits.storage.sql.dialects.lookups import ids_of
+from pathhits.storage.sql.dialects.rows import Row
+from pathhits.storage.sql.dialects.upserts import Upsert, upsert
 from pathhits.storage.sql.migrate import require_head
 from pathhits.storage.sql.months import unroll
 from pathhits.storage.sql.tables import IMPORTED, UtcDateTime

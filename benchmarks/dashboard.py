@@ -75,9 +75,10 @@ def fill(hits: PathHits, days: int, paths: int, items: int, events: int) -> None
         "recent_views, recent_at, is_hot, created_at, updated_at) SELECT sha256(convert_to('product:' || n, 'UTF8')), "
         f"'product:' || n, 'product', {items} / n, 1, 1, 60, 1, 9, 1, CASE WHEN n < 50 THEN 1 ELSE 0 END, {stamp} "
         f"FROM generate_series(1, {items}) n",
-        f"INSERT INTO pathhits_item_days (item_id, day, views, visitors) SELECT i, d, 1 + i % 5, 1 FROM "
-        f"generate_series(1, {items}) i, generate_series({last - days + 1}, {last}) d "
-        "WHERE (i + d) % 10 = 0 ORDER BY d, i",
+        # A few items have hundreds of views a day, most have one on some days.
+        "INSERT INTO pathhits_item_days (item_id, day, views, visitors) "
+        f"SELECT i, d, 1 + (i + d) % 3 + 2000 / (i + 20), 1 FROM generate_series(1, {items}) i, "
+        f"generate_series({last - days + 1}, {last}) d WHERE (i + d) % 10 = 0 ORDER BY d, i",
         "INSERT INTO pathhits_item_hours SELECT item_id, day * 24 + item_id % 24, views FROM pathhits_item_days "
         "ORDER BY 2",
         "INSERT INTO pathhits_events SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), CASE WHEN n % 20 = 0 THEN "

@@ -80,12 +80,13 @@ def apply(engine: Engine, what: Contents, visitors: dict[Sketch, int] | None = N
 # Once.
 
 
-def test_sqlite_is_opened_so_that_readers_wait_for_nobody_and_syncs_write_little(sqlite_url: str) -> None:
+def test_sqlite_keeps_what_was_committed_and_readers_wait_for_nobody(sqlite_url: str) -> None:
     engine = make_engine(sqlite_url)
     for _ in range(2):  # a second connection as well
         with engine.connect() as connection:
-            asked = ("journal_mode", "wal_autocheckpoint")
-            assert [connection.exec_driver_sql(f"PRAGMA {one}").scalar() for one in asked] == ["wal", CHECKPOINT_PAGES]
+            asked = ("journal_mode", "synchronous", "wal_autocheckpoint")
+            found = [connection.exec_driver_sql(f"PRAGMA {one}").scalar() for one in asked]
+            assert found == ["wal", 2, CHECKPOINT_PAGES]
             connection.invalidate()
 
 

@@ -141,6 +141,7 @@ def begin_reading(connection: Connection) -> Connection:
 def _prepare_sqlite(connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    # As a generation is deleted from Redis after the commit: one that a power cut took back would be lost.
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     cursor.close()

@@ -1,0 +1,97 @@
+"""What is misused is exit code 2 and one line; every command explains itself."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pathhits.cli import group
+from pathhits.jobs.schedule import SCHEDULE
+from tests.integration.cli.running import ASK_BOTH, ASK_SQL, PASSWORD, Run, one_line
+
+WITH_JSON = (
+    "sync",
+    "stats",
+    "top",
+    "item",
+    "doctor",
+    "verify",
+    "recount",
+    "prune",
+    "months",
+    "items",
+    "listeners",
+    "schedule",
+    "snapshot",
+    "popularity",
+    "also-viewed",
+    "clicks",
+    "recommend",
+    "forget",
+    "searches",
+    "explain",
+    "notify",
+    "import",
+)
+
+
+@pytest.mark.parametrize("command", [*ASK_BOTH, *ASK_SQL, ["doctor"], ["worker"], ["clock"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("PATHHITS_FLUSH_INTERVAL", "-1", "give a number above 0"),
+        ("PATHHITS_SYNCEVERY", "5", "PATHHITS_SYNCEVERY: unknown setting; known are"),
+        ("REDIS_URL", f"http://:{PASSWORD}@localhost", "give a URL that starts with redis://"),
+        ("DATABASE_URL", f"oracle://u:{PASSWORD}@localhost/d", "give a URL that starts with sqlite://"),
+        ("PATHHITS_TRUSTED_PROXIES", "0.0.0.0/0", "name the proxies' own networks or a number of hops"),
+        ("PATHHITS_APP", "no.such.module:hits", "give module:attribute of your PathHits object"),
+    ],
+)
+def test_a_wrong_setting_is_misuse_and_one_line(
+    name: str, value: str, advice: str, command: list[str], run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert advice in one_line(run_sqlite(*command, exit_code=2))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tops"],
+        ["top", "--limit", "0"],
+        ["top", "--limit", "x"],
+        ["top", "--since", "soon"],
+        ["item", "product"],
+        ["sync", "--no"],
+        ["db"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_or_option_is_misuse(arguments: list[str], run_sqlite: Run) -> None:
+    result = run_sqlite(*arguments, exit_code=2)
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize("command", [[], ["db", "upgrade"], *([name] for name in group.commands)], ids=" ".join)
+def test_every_command_explains_itself_without_any_store(command: list[str], no_redis: Run) -> None:
+    inner: click.Command = group
+    for name in command:
+        assert isinstance(inner, click.Group)
+        inner = inner.commands[name]
+    # By itself first, as another group may hold it.
+    assert "Usage:" in CliRunner().invoke(inner, ["--help"]).stdout
+    for flag in ("-h", "--help"):
+        assert "Usage:" in no_redis(*command, flag).stdout
+
+
+def test_clock_list_prints_the_schedule(run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHHITS_SYNC_EVERY", "900")
+    lines = [line.split() for line in run_sqlite("clock", "--list").stdout.splitlines()]
+    assert ["sync", "900", "s"] in [line[:3] for line in lines]
+    assert len(lines) == 2 + len(SCHEDULE)
+
+
+def test_json_is_offered_by_every_command_that_reports() -> None:
+    offered = {name for name, command in group.commands.items() if any("--json" in p.opts for p in command.params)}
+    assert offered == set(WITH_JSON)

@@ -27,9 +27,10 @@ from sqlalchemy import Engine, func, select
 from pathhits.events import Logged, new_id, viewed
 from pathhits.hits import SECONDS, TIMED, VISITS
 from pathhits.storage.sql import migrate, tables
+from pathhits.storage.sql.contents import Contents
 from pathhits.storage.sql.dialects.engines import make_engine
 from pathhits.storage.sql.dialects.lookups import look_up_statement
-from pathhits.storage.sql.ledger import Contents, Ledger
+from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.log import DAY, QUESTIONS
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer

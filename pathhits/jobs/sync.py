@@ -36,7 +36,8 @@ from pathhits.hits import (
 )
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
-from pathhits.storage.sql.ledger import Applied, Contents, Ledger, Letter
+from pathhits.storage.sql.contents import Applied, Contents, Letter
+from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.tables import COUNTER_MAX
 
 logger = logging.getLogger("pathhits")

@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from pathhits import PathHits
 from pathhits.errors import PathHitsError
-from pathhits.storage.sql import ledger
+from pathhits.storage.sql import ledger, writing
 from tests.faults.truth import Cells
 
 #: The steps of a sync, in their order; the number in `Slot` is the place in here.
@@ -44,7 +44,7 @@ def instrument(hits: PathHits, reached: Callable[[str], None]) -> None:
     for name in ("seal", "read", "settle"):
         around(hits.pending, name, name, reached)
     around(ledger, "_claim", "claim", reached)
-    around(ledger._Writer, "write", "write", reached)
+    around(writing.Writer, "write", "write", reached)
     around(hits.engine.dialect, "do_commit", "commit", reached)
     event.listen(hits.engine, "checkin", lambda *_: reached("between"))
 

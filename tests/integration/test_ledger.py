@@ -19,9 +19,10 @@ from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Sketch
 from pathhits.jobs.sync import sort_out
 from pathhits.jobs.verify import verify
 from pathhits.storage.sql import ledger as ledger_module
-from pathhits.storage.sql import migrate, tables
+from pathhits.storage.sql import migrate, tables, writing
+from pathhits.storage.sql.contents import Applied, Contents
 from pathhits.storage.sql.dialects.engines import CHECKPOINT_PAGES, make_engine, take_your_time
-from pathhits.storage.sql.ledger import Applied, Contents, Ledger
+from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import PATHS
 from pathhits.storage.sql.transactions import TRIES
@@ -134,7 +135,7 @@ def test_a_transaction_that_dies_half_way_leaves_nothing_and_may_be_repeated(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger_module._Writer, "_write_ledger", die)
+        patched.setattr(writing.Writer, "_write_ledger", die)
         with pytest.raises(KeyboardInterrupt):
             apply(engine, one)
     assert stored(engine) == {}
@@ -398,7 +399,7 @@ def test_a_deadlock_is_tried_eight_times_and_then_said(engine: Engine, monkeypat
 
     one = contents("g", {"/a": 1})
     with monkeypatch.context() as patched:
-        patched.setattr(ledger_module._Writer, "_write_paths", refuse)
+        patched.setattr(writing.Writer, "_write_paths", refuse)
         with pytest.raises(StoreUnavailable, match="deadlock detected"):
             apply(engine, one)
     assert len(tried) == TRIES == 8

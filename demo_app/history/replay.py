@@ -1,13 +1,12 @@
-"""Counts days of the past: through the middleware, with its clock set back, and through the ledger into SQL."""
+"""Counts days of the past: through the middleware, with its clock set back, and so into SQL."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
@@ -17,11 +16,7 @@ from demo_app.history.visits import Request, midnight, requests_of
 from demo_app.recommending import SHOWN
 from demo_app.traffic.plans import SEARCHES
 from pathhits import PathHits
-from pathhits.events import Event, Logged
-from pathhits.hits import ITEM_MARK, Sketch
-from pathhits.jobs.sync import sort_out
-from pathhits.storage.sql.ledger import Ledger
-from pathhits.testing import MemorySink, counting
+from pathhits.testing import counting
 
 #: What happens to a product, by the counter that it adds to and whether it adds or takes away.
 EVENTS = {
@@ -55,8 +50,6 @@ class Replay:
         self._urls = shop.url_map.bind(HOST)
         self._match = lru_cache(1000)(self._matched)
         self._app = self._hits.wsgi(self._stand_in)
-        # Made before anything counts in memory, where no ledger is.
-        self._ledger: Ledger = self._hits.ledger
 
     def add(self, when: date) -> int:
         """Count one day, in one transaction; the number of its hits, 0 if a transaction had counted it before."""
@@ -65,12 +58,7 @@ class Replay:
                 counted.clock.freeze(midnight(when) + timedelta(seconds=one.moment))
                 for _ in self._app(_environ(one), lambda status, headers, error=None: lambda data: None):
                     pass
-            events = counted.events()
-            sink = cast(MemorySink, self._hits.pending)
-            contents = sort_out(f"history-{when}", sink.read("") | sink.traits(""))
-            contents.events.extend(map(_logged, events))
-            contents.announced = False
-            return self._ledger.apply(contents, _visitors(sink)).hits
+            return counted.store(f"history-{when}")
 
     def _stand_in(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answers as the shop does, without a page; what happened there is told."""
@@ -117,23 +105,3 @@ def _environ(one: Request) -> dict[str, Any]:
         STEP: one.step,
         **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
     }
-
-
-def _visitors(sink: MemorySink) -> dict[Sketch, int]:
-    """How many visitors the site and each page had."""
-    return {sketch: len(seen) for sketch, seen in sink.seen.items() if not sketch.label.startswith(ITEM_MARK)}
-
-
-def _logged(event: Event) -> Logged:
-    """The event as the log takes it."""
-    return Logged(
-        bytes.fromhex(event.id),
-        event.name,
-        f"{event.item_type}:{event.item_id}" if event.item_type else "",
-        event.visitor,
-        event.user_id,
-        event.user_agent,
-        event.referrer,
-        json.dumps(event.properties, separators=(",", ":")) if event.properties else "",
-        round(event.moment.timestamp() * 1000),
-    )

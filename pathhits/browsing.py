@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 import redis
 
 from pathhits.core import labels
-from pathhits.core.periods import bucket_index, runs, to_hour
+from pathhits.core.periods import bucket_index, days_of, runs, to_hour
 from pathhits.core.rules import type_of
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import BOUNCES, DROPS, HITS, REQUESTS, SECONDS, SITE, VIEWS, VISITS, Delta, Sketch
@@ -132,15 +132,34 @@ class View:
         return [step._replace(start=start) for step, start in zip(self._site[asked], starts, strict=True)]
 
     def _steps_of_site(self, starts: Sequence[datetime], until: datetime) -> list[Step]:
-        stored = self._browse.site(SITE_COUNTERS, runs(starts, until), self._generations)
-        waiting = self._waiting(stored, starts, until, lambda delta: delta.counter in SITE_COUNTERS and _is_site(delta))
-        days = _days(starts[0], until) if starts else range(0)
+        stored, waiting = self._sums(None, starts, until)
+        days = days_of(starts[0], until) if starts else range(0)
         visitors = self._visitors(PATHS, [SITE], days)[SITE]
         return _steps(stored, waiting, visitors, starts, until)
 
     def label(self, label: str, starts: Sequence[datetime], until: datetime) -> list[Step]:
         """Hits of one label, and its visitors, by step."""
         return self._subject(PATHS, HITS, labels.clean(label), starts, until)
+
+    def _sums(
+        self, label: str | None, starts: Sequence[datetime], until: datetime
+    ) -> tuple[Sums, Counter[tuple[str, int]]]:
+        """What SQL has of the site, or of a label, by step, and what waits."""
+        if label is not None:
+            return self._sums_of(PATHS, HITS, labels.clean(label), starts, until)
+        stored = self._browse.site(SITE_COUNTERS, runs(starts, until), self._generations)
+        waiting = self._waiting(stored, starts, until, lambda delta: delta.counter in SITE_COUNTERS and _is_site(delta))
+        return stored, waiting
+
+    def amounts(self, label: str | None, since: datetime, until: datetime) -> Mapping[str, int]:
+        """What `site`, or `label` of the one that is given, has between two moments, without visitors."""
+        stored, waiting = self._sums(label, [since], until)
+        return _steps(stored, waiting, {}, [since], until)[0].amounts
+
+    def visitors(self, label: str | None, days: range) -> dict[int, int]:
+        """Visitors of the site, or of a label, by UTC day (days since 1970)."""
+        subject = SITE if label is None else labels.clean(label)
+        return self._visitors(PATHS, [subject], days)[subject]
 
     def courses(self, wanted: Sequence[str], starts: Sequence[datetime], until: datetime) -> dict[str, list[int]]:
         """Hits of each label by step, in one statement for all of them."""
@@ -160,14 +179,20 @@ class View:
     def _subject(
         self, family: Family, counter: str, subject: str, starts: Sequence[datetime], until: datetime
     ) -> list[Step]:
+        stored, waiting = self._sums_of(family, counter, subject, starts, until)
+        days = days_of(starts[0], until) if starts else range(0)
+        visitors = self._visitors(family, [subject], days)[subject]
+        return _steps(stored, waiting, visitors, starts, until)
+
+    def _sums_of(
+        self, family: Family, counter: str, subject: str, starts: Sequence[datetime], until: datetime
+    ) -> tuple[Sums, Counter[tuple[str, int]]]:
         found = self._browse.subjects(family, [subject], runs(starts, until), self._generations)
         stored = Sums({(counter, step): n for (_, step), n in found.amounts.items()}, found.applied)
         waiting = self._waiting(
             stored, starts, until, lambda delta: delta.counter == counter and delta.subject == subject
         )
-        days = _days(starts[0], until) if starts else range(0)
-        visitors = self._visitors(family, [subject], days)[subject]
-        return _steps(stored, waiting, visitors, starts, until)
+        return stored, waiting
 
     def reasons(self, since: datetime, until: datetime) -> dict[str, int]:
         """Requests that are no hits, by reason, the most frequent first."""
@@ -226,7 +251,7 @@ class View:
         order: Order,
         search: str,
     ) -> Page[Row]:
-        window, days = _window(since, until), _days(since, until)
+        window, days = _window(since, until), days_of(since, until)
         waiting = self._by_generation(
             lambda delta: (
                 delta.counter == counter and window.holds(delta.hour) and item_type in (None, type_of(delta.subject))
@@ -346,15 +371,9 @@ def _by_noon(visitors: Mapping[int, int], starts: Sequence[datetime], until: dat
     """Visitors by step: a UTC day belongs to the step that holds its noon; None for a step that holds none."""
     found: list[int | None] = []
     for start, after in zip(starts, [*starts[1:], until], strict=True):
-        days = _days(start, after)
+        days = days_of(start, after)
         found.append(sum(visitors.get(day, 0) for day in days) if days else None)
     return found
-
-
-def _days(since: datetime, until: datetime) -> range:
-    """The UTC days whose noon lies between two moments."""
-    first, after = to_hour(since, round_up=True), to_hour(until, round_up=True)
-    return range(-(-(first - 12) // 24), max(-(-(after - 12) // 24), -(-(first - 12) // 24)))
 
 
 def _milliseconds(moment: datetime) -> int:

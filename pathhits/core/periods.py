@@ -43,6 +43,12 @@ def to_hour(dt: datetime, round_up: bool = False) -> int:
     return -(-since_epoch // _HOUR) if round_up else since_epoch // _HOUR
 
 
+def days_of(since: datetime, until: datetime) -> range:
+    """The UTC days whose noon lies between two moments, as whole days since 1970: what is kept by day is theirs."""
+    first, after = (-(-(to_hour(moment, round_up=True) - 12) // 24) for moment in (since, until))
+    return range(first, max(after, first))
+
+
 def zone(tz: str) -> tzinfo:
     """The time zone of an IANA name such as ``Europe/Berlin``; raises ValueError for an unknown one."""
     if tz == "UTC":

@@ -98,15 +98,6 @@ class Query:
         return Period(_start_before(self), self.since)
 
     @property
-    def before_so_far(self) -> Period:
-        """The part of the period before that a running period can be compared to; whole where it is over."""
-        whole = self.before
-        if not self.is_running:
-            return whole
-        until = _instant(whole.since) + (_instant(self.now) - _instant(self.since))
-        return Period(whole.since, min(until, _instant(whole.until)).astimezone(zone(self.tz)))
-
-    @property
     def where(self) -> Filter | None:
         """The dimension and the value the view is narrowed to, if it is; of these there are hits by day, no more."""
         return self.filter if self.filter is not None and self.filter.name != "path" else None

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from pathhits.app import PathHits
 from pathhits.browsing import Step, View
 from pathhits.core.periods import bucket_starts, zone
 from pathhits.core.rules import subject
+from pathhits.dashboard import comparing
 from pathhits.dashboard.api.shapes import (
     Active,
     Changes,
@@ -58,10 +59,7 @@ MOST_VALUES = 10_000
 def summary(view: View, query: Query) -> Summary:
     """The figures of the period, and how they changed against the period before."""
     now = _figures(_one(view, query, query.period), query)
-    before, period = None, None
-    if query.compare:
-        period = query.before_so_far
-        before = _before(view, query, period)
+    comparison = _comparison(view, query) if query.compare else None
     return Summary(
         query.range,
         query.tz,
@@ -70,10 +68,52 @@ def summary(view: View, query: Query) -> Summary:
         query.path,
         _value(query),
         now,
-        before,
-        None if period is None else Span(*period),
-        None if before is None else _changes(now, before),
+        None if comparison is None else comparison.now,
+        None if comparison is None else comparison.before,
+        None if comparison is None else comparison.period,
+        None if comparison is None else comparison.span,
+        None if comparison is None else _changes(comparison.now, comparison.before),
     )
+
+
+class _Comparison(NamedTuple):
+    """Figures of equally long parts of both periods, and which parts: by hours, or by days where they are by value."""
+
+    now: Figures
+    before: Figures
+    period: Span
+    span: Span
+
+
+def _comparison(view: View, query: Query) -> _Comparison | None:
+    """What can be compared; None where no part of the period is over."""
+    whole_days = comparing.days(query)
+    parts = comparing.hours(query)
+    if query.where is not None:
+        parts = whole_days and comparing.Equals(*map(comparing.hours_of, whole_days))
+    if parts is None:
+        return None
+    periods = [comparing.period_of(part) for part in parts]
+    if query.where is not None:
+        amounts = [{HITS: _hits_with(view, query.where, period)} for period in periods]
+        visitors: list[int | None] = [None, None]
+    else:
+        amounts = [dict(view.amounts(query.path, *period)) for period in periods]
+        visitors = _visitors(view, query, whole_days)
+    now, before = (
+        _figures(Step(period.since, counted, seen), query)
+        for period, counted, seen in zip(periods, amounts, visitors, strict=True)
+    )
+    spans = (Span(*(moment.astimezone(zone(query.tz)) for moment in period)) for period in periods)
+    return _Comparison(now, before, *spans)
+
+
+def _visitors(view: View, query: Query, whole_days: comparing.Equals | None) -> list[int | None]:
+    """Visitors of the days that can be compared, in both periods; asked at once."""
+    if whole_days is None:
+        return [None, None]
+    found = view.visitors(query.path, range(whole_days.before.start, whole_days.now.stop))
+    return [sum(found.get(day, 0) for day in days) for days in whole_days]
 
 
 def series(view: View, query: Query) -> Series:
@@ -102,7 +142,7 @@ def paths(view: View, query: Query) -> Paths:
 
 def _paths_with(view: View, query: Query, where: Filter) -> Paths:
     """The labels by their hits that have a value; a share is one of all such hits."""
-    everything = sum(point.value for point in view.values.series(where, *query.period, "month", query.tz))
+    everything = _hits_with(view, where, query.period)
     found = view.values.top_paths(where, *query.period, MOST_VALUES, query.search)
     rows = _paged([(row.path, row.hits) for row in found], query)
     shown = tuple(PathRow(path, hits, None, _share(hits, everything)) for path, hits in rows)
@@ -255,9 +295,13 @@ def _steps(view: View, query: Query, period: Period) -> list[Step]:
 
 def _one(view: View, query: Query, period: Period) -> Step:
     if query.where is not None:
-        points = view.values.series(query.where, *period, "month", query.tz)
-        return Step(period.since, {HITS: sum(point.value for point in points)}, None)
+        return Step(period.since, {HITS: _hits_with(view, query.where, period)}, None)
     return _of(view, query, [period.since], period.until)[0]
+
+
+def _hits_with(view: View, where: Filter, period: Period) -> int:
+    """Hits that have a value."""
+    return sum(point.value for point in view.values.series(where, *period, "month"))
 
 
 def _of(view: View, query: Query, starts: Sequence[datetime], until: datetime) -> list[Step]:
@@ -293,19 +337,6 @@ def _figures(step: Step, query: Query) -> Figures:
         min(amounts.get(BOUNCES, 0) / visits, 1.0) if visits else None,
         amounts.get(SECONDS, 0) / visits if visits else None,
     )
-
-
-def _before(view: View, query: Query, period: Period) -> Figures:
-    """The figures of the period before, or of so much of it; its visitors are those of whole days."""
-    figures = _figures(_one(view, query, period), query)
-    if not query.is_running:
-        return figures
-    whole = query.before
-    if (whole.until.astimezone(UTC) - whole.since.astimezone(UTC)).days < 2:
-        visitors = None
-    else:
-        visitors = _one(view, query, whole).visitors
-    return Figures(figures.hits, visitors, figures.visits, figures.bounce_rate, figures.average_duration)
 
 
 def _changes(now: Figures, before: Figures) -> Changes:

@@ -73,10 +73,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How the site, or one label, is doing in a period, and in the one before.
+    """How the site, or one label, is doing in a period, and how that changed. ``value`` is ``dimension:value``.
 
-    A running period is compared to as much of the one before; visitors are counted by day. ``value`` is
-    ``dimension:value`` where it is narrowed to one.
+    Equals are compared: ``compared`` is the part of the period that is over, in whole hours, and ``before`` an equally
+    long part of the period before. Visitors, and hits with a value, are those of as many whole UTC days in both. All of
+    these are None where nothing can be compared yet.
     """
 
     range: Range
@@ -86,7 +87,9 @@ class Summary:
     path: str | None
     value: str | None
     figures: Figures
+    compared: Figures | None
     before: Figures | None
+    compared_period: Span | None
     before_period: Span | None
     changes: Changes | None
 

@@ -58,7 +58,7 @@ def safe(text: str) -> str:
 def table(answer: Any) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
     """The table of an answer: its names and rows."""
     if isinstance(answer, Summary):
-        return ("figure", "value", "before", "change"), _figures(answer)
+        return ("figure", "value", "compared", "before", "change"), _figures(answer)
     if isinstance(answer, Drops):
         parts = [("requests", answer.requests), ("hits", answer.hits)]
         return ("reason", "requests"), [*parts, *((row.reason, row.requests) for row in answer.rows)]
@@ -73,9 +73,8 @@ def table(answer: Any) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
 
 def _figures(answer: Summary) -> Iterable[Sequence[Any]]:
     for one in fields(answer.figures):
-        before = None if answer.before is None else getattr(answer.before, one.name)
-        change = None if answer.changes is None else getattr(answer.changes, one.name)
-        yield one.name, getattr(answer.figures, one.name), before, change
+        parts = (answer.figures, answer.compared, answer.before, answer.changes)
+        yield one.name, *(None if part is None else getattr(part, one.name) for part in parts)
 
 
 def _rows(rows: Sequence[Any], kind: Any, names: Sequence[str] = ()) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:

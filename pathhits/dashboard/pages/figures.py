@@ -69,14 +69,14 @@ def _figure(view: View, key: str, found: Summary, chosen: bool) -> Figure:
         full,
         view.url(metric="" if key == "hits" else key),
         chosen,
-        _change(key, found) if value is not None else None,
+        _change(key, found) if value is not None and view.query.compare else None,
         "" if value is not None else _reason(key, found.figures),
     )
 
 
-def _change(key: str, found: Summary) -> Change | None:
+def _change(key: str, found: Summary) -> Change:
     if found.before is None or found.changes is None:
-        return None
+        return change(None, None)
     return change(getattr(found.changes, key), getattr(found.before, key))
 
 

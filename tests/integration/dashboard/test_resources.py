@@ -51,16 +51,24 @@ def visit(hour: int, visits: int, bounces: int, seconds: int, hits_: int) -> dic
 
 
 def test_a_summary_has_five_figures_and_how_they_changed(hits: PathHits) -> None:
-    put(hits, visit(HOUR, 4, 1, 100, 12) | visit(HOUR - 24 * 7, 2, 2, 0, 8), {Sketch(DAY - 1, SITE): (1,)})
-    hits.sync()
-    put(hits, visit(HOUR - 24 * 7 + 2, 5, 5, 50, 100))
+    week, day = 24 * 7, HOUR - 24
+    put(
+        hits,
+        visit(day, 4, 1, 100, 12) | visit(day - week, 2, 2, 0, 8),
+        {Sketch(DAY - 1, SITE): (1, 2), Sketch(DAY - 8, SITE): (1,)},
+    )
+    hits.sync(force=True)
+    put(hits, visit(HOUR, 1, 1, 0, 1) | visit(HOUR - week, 5, 5, 50, 100))
     found = resources.summary(hits.browsing.view(), query(range="7d"))
-    assert found.figures == Figures(12, 0, 4, 0.25, 25.0)
-    # The week before, up to the same time of its last day.
-    assert found.before == Figures(8, 0, 2, 1.0, 0.0)
-    assert found.changes == Changes(0.5, None, 1.0, -0.75, None)
+    assert found.figures == Figures(13, 2, 5, 0.4, 20.0)
+    # What is over, in whole hours and for visitors in whole days, and as much of the week before.
+    assert found.compared == Figures(12, 2, 4, 0.25, 25.0)
+    assert found.before == Figures(8, 1, 2, 1.0, 0.0)
+    assert found.changes == Changes(0.5, 1.0, 1.0, -0.75, None)
+    assert found.compared_period is not None
     assert found.before_period is not None
-    assert found.before_period.until == NOW - timedelta(days=7)
+    assert found.compared_period.until == NOW.replace(minute=0)
+    assert found.before_period.until == NOW.replace(minute=0) - timedelta(days=7)
     assert resources.summary(hits.browsing.view(), query(range="7d", compare="0")).before is None
 
 

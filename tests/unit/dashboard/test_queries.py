@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pathhits.dashboard import comparing
 from pathhits.dashboard.queries import MOST_POINTS, PARAMETERS, RANGES, BadParameter, Query, read_query
 
 #: A Wednesday, the day before Berlin's clock goes back by less than a week.
@@ -48,9 +49,21 @@ def test_a_named_range_is_whole_days_of_the_zone(name: str, since: str, until: s
     assert found.is_running == (name != "yesterday")
 
 
-def test_a_running_period_is_compared_to_as_much_of_the_one_before() -> None:
-    assert query(range="today").before_so_far == (NOW.replace(day=20, hour=0, minute=0), NOW.replace(day=20))
-    assert query(range="yesterday").before_so_far == query(range="yesterday").before
+@pytest.mark.parametrize(
+    ("given", "hours", "days"),
+    [
+        ({"range": "today"}, 14, 0),
+        ({"range": "yesterday"}, 24, 1),
+        ({"range": "7d"}, 6 * 24 + 14, 6),
+        ({"range": "7d", "tz": "Asia/Kolkata"}, 6 * 24 + 19, 6),
+        ({"since": "2026-10-20T14:10", "until": "2026-10-21T09:10"}, 19, 0),
+        ({"since": "2026-10-22", "until": "2026-10-30"}, 0, 0),
+    ],
+)
+def test_as_many_whole_hours_and_days_are_compared(given: dict[str, str], hours: int, days: int) -> None:
+    found = query(**given)
+    for compared, length in ((comparing.hours(found), hours), (comparing.days(found), days)):
+        assert [len(part) for part in compared or ((), ())] == [length, length]
 
 
 def test_two_dates_are_a_period_that_holds_both() -> None:

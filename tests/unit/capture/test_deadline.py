@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from weakref import ref
 
 import pytest
 
@@ -37,7 +42,7 @@ def test_reads_for_which_there_is_no_thread_do_not_use_up_the_places(monkeypatch
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", _no_thread)
         for _ in range(AT_ONCE):
-            with pytest.raises(RuntimeError, match="can't start new thread"):
+            with pytest.raises(Overdue, match="can't start new thread"):
                 deadline.ask(lambda: 1)
     assert deadline.ask(lambda: 1) == 1
 
@@ -86,5 +91,121 @@ def test_while_many_reads_hang_no_more_are_begun_and_afterwards_they_are() -> No
         deadline.ask(lambda: 1)
     assert threading.active_count() == threads
     release.set()
-    wait_until(lambda: deadline._slots._value == AT_ONCE, message="all reads have ended")
-    assert Deadline(30.0).ask(lambda: 1) == 1
+    wait_until(lambda: deadline._places.free == AT_ONCE, message="all reads have ended")
+    assert deadline.ask(lambda: 1, 30.0) == 1
+
+
+def test_reads_that_go_well_wait_for_one_another() -> None:
+    deadline, together = Deadline(30.0), threading.Barrier(4 * AT_ONCE)
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def read() -> bool:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.002)
+        with lock:
+            under_way -= 1
+        return True
+
+    def ask(_: int) -> bool:
+        together.wait(30.0)
+        return [deadline.ask(read) for _ in range(5)] == [True] * 5
+
+    with ThreadPoolExecutor(4 * AT_ONCE) as pool:
+        assert all(pool.map(ask, range(4 * AT_ONCE)))
+    assert 1 < most <= AT_ONCE
+    assert deadline._places.free == AT_ONCE
+
+
+def test_who_waits_for_a_place_is_told_when_all_of_them_hang() -> None:
+    """Each read before it has a deadline of its own: it is when the last of these is over that nothing is left."""
+    release, deadline = threading.Event(), Deadline(30.0)
+    hanging = [in_thread(lambda: deadline.ask(lambda: release.wait(30.0), 0.05)) for _ in range(AT_ONCE)]
+    wait_until(lambda: deadline._places.free == 0, message="all places are taken")
+    with pytest.raises(Overdue, match="still waiting"):
+        deadline.ask(lambda: 1)
+    release.set()
+    for thread in hanging:
+        thread.join(30.0)
+    wait_until(lambda: deadline._places.free == AT_ONCE, message="all reads have ended")
+    assert deadline.ask(lambda: 1) == 1
+
+
+def test_the_time_for_a_place_is_a_part_of_the_deadline() -> None:
+    release, deadline = threading.Event(), Deadline(30.0)
+    busy = [in_thread(lambda: deadline.ask(lambda: release.wait(30.0))) for _ in range(AT_ONCE)]
+    wait_until(lambda: deadline._places.free == 0, message="all places are taken")
+    with pytest.raises(Overdue, match=r"under way for 0\.005 s"):
+        deadline.ask(lambda: 1, 0.01)
+    release.set()
+    for thread in busy:
+        thread.join(30.0)
+    wait_until(lambda: deadline._places.free == AT_ONCE, message="all reads have ended")
+
+
+def test_a_caller_who_is_torn_away_leaves_a_read_that_counts_as_hanging(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, deadline = threading.Event(), Deadline(30.0)
+
+    def torn(thread: threading.Thread, timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "join", torn)
+        for _ in range(AT_ONCE):
+            with pytest.raises(KeyboardInterrupt):
+                deadline.ask(lambda: release.wait(30.0))
+    with pytest.raises(Overdue, match="still waiting"):
+        deadline.ask(lambda: 1)
+    release.set()
+    wait_until(lambda: deadline._places.free == AT_ONCE, message="all reads have ended")
+    assert deadline.ask(lambda: 1) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_child_that_python_was_not_told_of_has_all_places() -> None:
+    """As uWSGI forks: nothing that is registered for a fork is called."""
+    release, deadline = threading.Event(), Deadline(0.01)
+    for _ in range(AT_ONCE):
+        with pytest.raises(Overdue):
+            deadline.ask(lambda: release.wait(30.0))
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            signal.alarm(20)
+            code = deadline.ask(lambda: 42, 10.0)
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    release.set()
+    assert os.waitstatus_to_exitcode(status) == 42
+
+
+def test_a_read_that_failed_leaves_nothing_for_the_collector() -> None:
+    class Question:
+        def __call__(self) -> int:
+            return 1 // 0
+
+    asked = Question()
+    left = ref(asked)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(ZeroDivisionError):
+            Deadline(30.0).ask(asked)
+        del asked
+        wait_until(lambda: left() is None, message="the question, and whose it was, are gone")
+    finally:
+        gc.enable()
+
+
+def in_thread(ask: Callable[[], object]) -> threading.Thread:
+    def quietly() -> None:
+        with contextlib.suppress(Overdue):
+            ask()
+
+    thread = threading.Thread(target=quietly, daemon=True)
+    thread.start()
+    return thread

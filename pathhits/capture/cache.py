@@ -76,7 +76,7 @@ class Cache:
         try:
             value = await make()
         except BaseException:
-            self._kept(wanted, taken.token, "", left)
+            self._given_up(wanted, taken.token, left)
             raise
         return await asyncio.to_thread(self._done, wanted, taken.token, value, left)
 
@@ -162,6 +162,16 @@ class Cache:
     def _kept(self, wanted: _Name, token: str, text: str, left: float) -> None:
         if token:
             self._ask(lambda: self._store.put(*wanted, token, text), left)
+
+    def _given_up(self, wanted: _Name, token: str, left: float) -> None:
+        """Let another one make the value, aside: the loop goes on, and so does the error or the cancellation."""
+        if not token:
+            return
+        try:
+            asyncio.get_running_loop().run_in_executor(None, self._kept, wanted, token, "", left)
+        except RuntimeError:
+            # There is no loop any more, or it ends: nobody else waits for it.
+            self._kept(wanted, token, "", left)
 
     def _ask(self, question: Callable[[], Any], seconds: float) -> Any:
         """The answer, in time; else None, and the reason is in the log."""

@@ -346,6 +346,44 @@ def test_async_code_has_the_same(hits: PathHits) -> None:
     assert calls == ["pan", "bad", "pan"]
 
 
+@pytest.mark.parametrize("how", ["raises", "is cancelled"])
+def test_a_loop_goes_on_while_redis_is_told_that_nothing_was_made(
+    redis_url: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = made(redis_url, request_deadline=1.0)
+    gone_on, told = threading.Event(), threading.Event()
+    put = hits._cache_store.put
+
+    def slow(*given: Any) -> Any:
+        if gone_on.wait(10.0):
+            put(*given)
+            told.set()
+
+    monkeypatch.setattr(hits._cache_store, "put", slow)
+
+    async def make() -> None:
+        if how == "raises":
+            raise ZeroDivisionError
+        await asyncio.sleep(60.0)
+
+    async def ask() -> None:
+        asked = asyncio.create_task(hits.cache.aget_or_make("x", make))
+        while how != "raises" and not hits.redis.exists(KEYS.cache_lease("x")):
+            await asyncio.sleep(0.01)
+        if how != "raises":
+            asked.cancel()
+        with pytest.raises((ZeroDivisionError, asyncio.CancelledError)):
+            await asked
+        assert not hits.guard.failures, "the loop waited for the deadline"
+        gone_on.set()
+
+    asyncio.run(ask())
+    assert told.wait(10.0)
+    assert hits.cache.get_or_make("x", lambda: 1) == 1
+    assert hits.redis.exists(KEYS.cached("x"))
+    hits.close()
+
+
 @pytest.mark.parametrize("template", ["x:{sluk}", "x:{", ""])
 def test_a_template_that_names_no_argument_is_refused(hits: PathHits, template: str) -> None:
     with pytest.raises(SettingsError):

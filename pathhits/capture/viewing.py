@@ -85,7 +85,9 @@ class Viewing:
             return self._deadline.ask(ask)
         except (redis.RedisError, Overdue) as error:
             self._guard.failed("a view could not be judged in time", error)
-            return None
+        except Exception as error:
+            self._guard.failed("internal", error)
+        return None
 
     def person(self, ip: str | None, user_agent: str | None) -> Entry:
         """Whose view, or event, it is: the one given, else the one of the request in progress, else nobody's."""

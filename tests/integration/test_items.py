@@ -344,6 +344,22 @@ def test_without_redis_the_view_waits_for_it(own_server: Start, make: Make) -> N
     assert hits.view_count("product", 1) == 1
 
 
+def test_a_view_waits_for_its_verdict_whatever_went_wrong(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:
+    hits.register_item("product", rules=Rules.antispam())
+    with monkeypatch.context() as patched:
+        patched.setattr(hits.court, "judge", lambda view: 1 // 0)
+        assert hits.track_view("product", 1, **WHO).reason == "unavailable"
+        patched.setattr(threading.Thread, "start", _no_thread)
+        assert hits.track_view("product", 2, **WHO).reason == "unavailable"
+    assert hits.flush(20)
+    assert hits.view_counts("product", [1, 2]) == {"1": 1, "2": 1}
+    assert hits.guard.failures.keys() >= {"internal", "a view could not be judged in time"}
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_verdict_whose_reply_was_lost_counts_once(redis_url: str, make: Make) -> None:
     with FaultProxy.to(redis_url) as proxy:
         hits = make(redis_url=proxy.url_for(redis_url))

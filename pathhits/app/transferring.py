@@ -23,7 +23,8 @@ class Transferring(Parts):
     def import_lines(self, lines: Iterable[str]) -> tuple[int, int]:
         """Add what an export holds to what is here, each part of it once: rows taken now, and rows taken before.
 
-        Raises `BadFile`, a `PathHitsError`, for what is no export, or one of a newer version.
+        Raises a `PathHitsError`: `BadFile` for what is no export, or one of a newer version, `Twice` for one of this
+        database, or of one that was imported before, as it would count the same hits again.
         """
         from pathhits.storage.sql.transfer import Transfer
 

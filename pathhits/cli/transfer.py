@@ -26,7 +26,10 @@ def export_command(hits: PathHits, file: IO[str]) -> None:
 @json_option
 @with_hits
 def import_command(hits: PathHits, file: IO[str], as_json: bool) -> None:
-    """Add what an export holds to the counts that are here; a file that was imported before changes nothing."""
+    """Add what an export holds to the counts that are here; a file that was imported before changes nothing.
+
+    An export of this database, and a second one of the same database, would count twice and are refused.
+    """
     added, known = hits.import_lines(file)
     if as_json:
         print_json({"added": added, "known": known})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +18,10 @@ from pathhits import PathHits
 from pathhits.errors import SettingsError
 from pathhits.hits import VIEWS, Batch, Delta
 from pathhits.integrations.sqlalchemy import ViewCounted
+from pathhits.storage.sql import transfer
 from pathhits.storage.sql.dialects.engines import make_engine
-from tests.integration.logbook import put_views
+from tests.integration.conftest import made
+from tests.integration.logbook import DAY_MS, put_views
 from tests.servers.postgres import PostgresServer
 
 NOW = time.time_ns() // 1_000_000
@@ -140,6 +144,30 @@ def test_columns_follow_the_items(hits: PathHits) -> None:
     views(hits, "product:b", 4)
     hits.refresh_items()
     assert mirrored(hits)["b"] == (7, False, 4, 7)
+
+
+def test_columns_follow_an_import(hits: PathHits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "LINES_A_CHUNK", 1)
+    mirror(hits, visitors=Product.people, recent_views=Product.lately)
+    stock(hits, Product(slug="a"), Product(slug="b"), Product(slug="c"))
+    views(hits, "product:a", 3)
+    hits.refresh_items()
+    with closing(made(hits.settings.redis_url, f"sqlite:///{tmp_path / 'b.db'}", namespace="other")) as other:
+        other.migrate()
+        put_views(other, "product:a", [(NOW - DAY_MS, visitor) for visitor in range(100, 105)])
+        put_views(other, "product:b", [(NOW - n, 7) for n in range(120)])
+        other.refresh_items()
+
+        def lines() -> Iterator[str]:
+            """Between any two lines the job runs."""
+            for line in other.export_lines():
+                hits.refresh_items()
+                yield line
+
+        hits.import_lines(lines())
+        hits.refresh_items()
+        assert mirrored(hits) == {"a": (8, False, 8, 8), "b": (120, True, 1, 120), "c": (0, False, None, 0)}
+        assert hits.verify().ok, hits.verify()
 
 
 def test_a_mirror_is_written_only_where_it_changes(hits: PathHits) -> None:

@@ -8,7 +8,9 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from pathhits.jobs.months import roll
 from pathhits.storage.sql import months, tables
 from pathhits.storage.sql.months import LARGEST, Months, cover
 from tests.faults.roller import POINTS
+from tests.integration.conftest import made
 from tests.servers.processes import Process
 
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -180,10 +183,13 @@ def test_the_usual_sync_asks_nothing_of_months(hits: PathHits) -> None:
     check(hits, truth + usual)
 
 
-def test_an_import_takes_the_marks_of_what_it_adds(hits: PathHits) -> None:
+def test_an_import_takes_the_marks_of_what_it_adds(hits: PathHits, tmp_path: Path) -> None:
     truth = fill(hits)
     hits.roll_months()
-    hits.import_lines(list(hits.export_lines()))
+    with closing(made(hits.settings.redis_url, f"sqlite:///{tmp_path / 'b.db'}", namespace="other")) as other:
+        other.migrate()
+        fill(other)
+        hits.import_lines(list(other.export_lines()))
     assert not any(until for month, until in marks(hits).items() if first_day_of(month + 1) < TODAY - 3)
     check(hits, truth + truth)
     hits.roll_months()

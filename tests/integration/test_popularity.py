@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,9 +33,10 @@ from pathhits.core.popularity import Popularity
 from pathhits.jobs import popularity as job
 from pathhits.jobs.schedule import SCHEDULE
 from pathhits.settings import Settings
-from pathhits.storage.sql import columnsink, tables
+from pathhits.storage.sql import columnsink, tables, transfer
 from pathhits.storage.sql.changes import Changes, Position, SinkStates
 from tests.faults.writer import BROWSER
+from tests.integration.conftest import made
 from tests.integration.logbook import rows_of
 
 metadata = MetaData()
@@ -159,6 +162,47 @@ def test_a_sync_that_commits_late_is_not_missed(small: PathHits) -> None:
     aged(small, minutes=10)  # it began ten minutes before it could commit
     small.refresh_popularity()
     assert "late" in sink.took()
+
+
+def _between(lines: list[str], job: Callable[[], object]) -> Iterator[str]:
+    """The lines of an export, before each of which a job runs."""
+    for line in lines:
+        job()
+        yield line
+
+
+def test_what_an_import_adds_is_sent(hits: PathHits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "LINES_A_CHUNK", 1)
+    monkeypatch.setattr(job, "MARGIN", 60 * 1_000_000)
+    sink, latest = Sink(), dict[str, dict[str, int]]()
+    hits.popularity_sink(sink)
+
+    def serve() -> None:
+        """Only what changes from here on is sent again."""
+        hits.refresh_popularity()
+        latest.update({item.item_id: dict(item.counters) for call in sink.calls for item in call})
+        aged(hits, hours=1)
+
+    with closing(made(hits.settings.redis_url, f"sqlite:///{tmp_path / 'b.db'}", namespace="other")) as other:
+        other.migrate()
+        see(other, "pan", "jug", "old")
+        other.track("product.liked", "pan")
+        other.track("product.liked", "old")
+        other.flush(30)
+        other.sync()
+        aged(other, days=20)
+        see(hits, "pan", "own")
+        serve()
+        hits.import_lines(_between(list(other.export_lines()), serve))
+    serve()
+    assert latest == {
+        "pan": {"views": 2, "likes": 1},
+        "jug": {"views": 1},
+        "old": {"views": 1, "likes": 1},
+        "own": {"views": 1},
+    }
+    popularity = {item.item_id: item.popularity for call in sink.calls for item in call}
+    assert popularity["pan"] > popularity["old"] > popularity["jug"] == popularity["own"]
 
 
 def test_a_sink_wants_the_types_it_names(small: PathHits) -> None:

@@ -18,6 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 import pathhits
 from pathhits.errors import NotMigrated, PathHitsError, StoreUnavailable
 from pathhits.settings import redact
+from pathhits.storage.sql.dialects.engines import begin_writing
+from pathhits.storage.sql.origins import ensure_own
 from pathhits.storage.sql.tables import VERSION_TABLE, metadata
 
 OURS = frozenset(metadata.tables) | {VERSION_TABLE}
@@ -39,9 +41,16 @@ def config(engine: Engine) -> Config:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Create or change our tables up to ``revision``; does nothing when they are there."""
+    """Create or change our tables up to ``revision``; does nothing when they are there.
+
+    The newest ones are given an identity, before anybody can make a copy of the database that has another one.
+    """
     with _explained(engine):
         command.upgrade(config(engine), revision)
+        if revision == "head":
+            with engine.begin() as connection:
+                begin_writing(connection)
+                ensure_own(connection)
 
 
 def downgrade(engine: Engine, revision: str) -> None:

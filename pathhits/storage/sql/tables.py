@@ -445,7 +445,7 @@ also_viewed = Table(
     **_OPTIONS,
 )
 
-#: The id of the last event that a job has looked at, by the job's name.
+#: The id of the last event that a job has looked at, by the job's name; and which database this is, see `origins`.
 positions = Table(
     "pathhits_positions",
     metadata,

@@ -2,25 +2,27 @@
 
 A line is ``{"table": ..., "of": key, "rows": [...]}``: rows of one table, and, where they belong to a label, an item, a
 query or a value, its key in hexadecimal. Lines are taken in by chunks of `LINES_A_CHUNK`, each with a row of the ledger
-in the same transaction, as generations are: a chunk is added once, however often its file is imported.
+in the same transaction, as generations are: a chunk is added once, however often its file is imported. Two files with
+counts of one database would add them twice: the head names the databases, see `origins`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Column, Connection, Engine, LargeBinary, Select, Table, insert, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Column, Connection, Engine, LargeBinary, Select, Table, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.errors import PathHitsError
-from pathhits.storage.sql import tables
+from pathhits.storage.sql import origins, tables
 from pathhits.storage.sql.dialects.engines import begin_reading
 from pathhits.storage.sql.dialects.lookups import ids_of
 from pathhits.storage.sql.dialects.rows import Row
@@ -31,7 +33,8 @@ from pathhits.storage.sql.tables import IMPORTED, UtcDateTime
 from pathhits.storage.sql.transactions import explained, write
 
 FORMAT = "pathhits-export"
-VERSION = 1
+#: From 2 on the head tells whose counts a file holds, which a pathhits that only knows 1 would not look at.
+VERSION = 2
 #: Rows of one line, and lines of one transaction.
 ROWS_A_LINE = 500
 LINES_A_CHUNK = 20
@@ -45,8 +48,9 @@ class BadFile(PathHitsError):
 class Part:
     """How one table travels: what makes a row what it is (``keys``), and what becomes of its numbers.
 
-    Columns are as in `Upsert`. ``owner`` is the table that ``owned_by`` holds an id of, and is told by its key;
-    ``second`` likewise, for a table that belongs to two.
+    Columns are as in `Upsert`. ``stamps`` of them say when a row was changed, which an import does: they are not taken
+    from the file. ``owner`` is the table that ``owned_by`` holds an id of, and is told by its key; ``second`` likewise,
+    for a table that belongs to two.
     """
 
     table: Table
@@ -55,6 +59,7 @@ class Part:
     grow: tuple[str, ...] = ()
     shrink: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    stamps: tuple[str, ...] = ()
     owner: Table | None = None
     owned_by: str = ""
     second: Table | None = None
@@ -72,13 +77,16 @@ class Part:
 
     @property
     def upsert(self) -> Upsert:
-        return Upsert(self.table, self.keys, add=self.add, grow=self.grow, shrink=self.shrink, fixed=self.fixed)
+        fixed = tuple(name for name in self.fixed if name not in self.stamps)
+        return Upsert(
+            self.table, self.keys, add=self.add, grow=self.grow, shrink=self.shrink, fixed=fixed, set=self.stamps
+        )
 
 
 _STAMPS = ("created_at", "updated_at")
 _T = tables
 PARTS: tuple[Part, ...] = (
-    Part(_T.path_counters, ("path_key",), add=("hit_count",), fixed=("path", *_STAMPS)),
+    Part(_T.path_counters, ("path_key",), add=("hit_count",), fixed=("path", *_STAMPS), stamps=("updated_at",)),
     Part(
         _T.items,
         ("item_key",),
@@ -86,6 +94,7 @@ PARTS: tuple[Part, ...] = (
         grow=("last_seen",),
         shrink=("first_seen",),
         fixed=("item", "item_type", "recent_views", "is_hot", "hot_changed_at", *_STAMPS),
+        stamps=("updated_at", "recent_at"),
     ),
     Part(
         _T.searches,
@@ -150,8 +159,15 @@ PARTS: tuple[Part, ...] = (
 BY_NAME = {part.name: part for part in PARTS}
 
 
+class Head(NamedTuple):
+    """The first line of an export: the id of the file, and the databases whose counts it holds, its own first."""
+
+    file: str
+    databases: tuple[str, ...]
+
+
 class Transfer:
-    """Reads and writes lines. Raises `StoreUnavailable`, `NotMigrated` or `BadFile`."""
+    """Reads and writes lines. Raises `StoreUnavailable`, `NotMigrated`, `BadFile` or `Twice`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -159,10 +175,12 @@ class Transfer:
     def lines(self) -> Iterator[str]:
         """Every line of an export, of one moment; no more than a line is held."""
         head = {"format": FORMAT, "version": VERSION, "id": uuid.uuid4().hex, "at": datetime.now(UTC).isoformat()}
-        yield json.dumps(head)
+        own = self._own()
         try:
             with self._engine.connect() as plain:
                 connection = begin_reading(plain)
+                others = origins.taken_in(connection) - {own}
+                yield json.dumps(head | {"databases": [own, *sorted(others)]})
                 for part in PARTS:
                     yield from _lines(connection, part)
         except SQLAlchemyError as error:
@@ -173,7 +191,8 @@ class Transfer:
         """Add what an export holds, but for chunks that were added before: rows that were new, and that were not."""
         require_head(self._engine)
         source = iter(lines)
-        identity = _head(next(source, ""))
+        head = _head(next(source, ""))
+        self._own()
         added = known = number = 0
         is_whole = False
         while chunk := list(islice(source, LINES_A_CHUNK)):
@@ -181,7 +200,7 @@ class Transfer:
             is_whole = found[-1].get("end") is True
             parts = [one for one in found if "table" in one]
             rows = sum(len(one["rows"]) for one in parts)
-            if self._take_chunk(f"{IMPORTED}{identity}:{number}", parts):
+            if self._take_chunk(head, number, parts):
                 added += rows
             else:
                 known += rows
@@ -190,12 +209,24 @@ class Transfer:
             raise BadFile("the file ends before its end: it was cut off; what it has was taken, import the whole one")
         return added, known
 
-    def _take_chunk(self, mark: str, parts: Sequence[Mapping[str, Any]]) -> bool:
-        ledger = tables.ledger.c
+    def _own(self) -> str:
+        """The identity of this database, made where there is none: then alone something is written."""
+        try:
+            with self._engine.connect() as connection:
+                found = origins.own(connection)
+        except SQLAlchemyError as error:
+            raise explained(self._engine, error) from error
+        return found or write(self._engine, origins.ensure_own)
+
+    def _take_chunk(self, head: Head, number: int, parts: Sequence[Mapping[str, Any]]) -> bool:
+        mark = f"{IMPORTED}{head.file}:{number}"
 
         def work(connection: Connection) -> bool:
-            if connection.execute(select(ledger.generation).where(ledger.generation == mark)).first() is not None:
+            own = origins.held(connection)
+            if _is_taken(connection, mark):
                 return False
+            if number == 0:
+                origins.claim(connection, own, head.file, head.databases, [part.table for part in PARTS])
             hits = sum(_total(one, "path_counters", "hit_count") for one in parts)
             row = {"generation": mark, "applied_at": datetime.now(UTC), "hits": hits, "seconds": 0.0}
             connection.execute(insert(tables.ledger).values(row))
@@ -208,11 +239,14 @@ class Transfer:
             return write(self._engine, work)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise BadFile(f"the file has a row that makes no sense ({type(error).__name__}: {error})") from error
-        except IntegrityError:
-            return False
 
 
-def _head(text: str) -> str:
+def _is_taken(connection: Connection, mark: str) -> bool:
+    ledger = tables.ledger.c
+    return connection.execute(select(ledger.generation).where(ledger.generation == mark)).first() is not None
+
+
+def _head(text: str) -> Head:
     head = _line(text)
     if head.get("format") != FORMAT or not isinstance(head.get("version"), int):
         raise BadFile("this is no export of pathhits: its first line does not say so")
@@ -220,10 +254,16 @@ def _head(text: str) -> str:
         raise BadFile(
             f"this export is of version {head['version']}, newer than this pathhits knows ({VERSION}): upgrade"
         )
-    identity = head.get("id")
-    if not isinstance(identity, str) or len(identity) != 32 or not identity.isalnum():
+    file, databases = head.get("id"), head.get("databases") if head["version"] > 1 else [origins.UNKNOWN]
+    if not _is_id(file):
         raise BadFile("this export has no id")
-    return identity
+    if not isinstance(databases, list) or not databases or not all(map(_is_id, databases)):
+        raise BadFile("this export does not say of which database it is")
+    return Head(cast(str, file), tuple(databases))
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value) is not None
 
 
 def _line(text: str) -> dict[str, Any]:
@@ -279,7 +319,11 @@ def _told(value: Any) -> Any:
 
 
 def _write(connection: Connection, part: Part, lines: Sequence[Mapping[str, Any]]) -> None:
+    # As a sync does it: so popularity sinks and mirrors see which items have other figures.
+    stamps: dict[str, Any] = {"updated_at": datetime.now(UTC), "recent_at": 0}
     owners = _ids(connection, part.owner, {line["of"] for line in lines})
+    if part.owner is tables.items:
+        _touch(connection, owners.values(), stamps)
     place = {name: index for index, name in enumerate(part.columns)}
     seconds = _ids(connection, part.second, {row[place[part.second_by]] for line in lines for row in line["rows"]} if
                    part.second is not None else set())  # fmt: skip
@@ -292,6 +336,7 @@ def _write(connection: Connection, part: Part, lines: Sequence[Mapping[str, Any]
                 tuple(
                     owners[line["of"]] if name == part.owned_by
                     else seconds[row[place[name]]] if name == part.second_by
+                    else stamps[name] if name in part.stamps
                     else _value(part.table.c[name], row[place[name]])
                     for name in spec.columns
                 )
@@ -312,12 +357,19 @@ def _put(connection: Connection, part: Part, spec: Upsert, absent: tuple[int, ..
     if part.keys:
         less = Upsert(
             spec.table, spec.keys, add=spec.add, grow=without(spec.grow), shrink=without(spec.shrink),
-            fixed=without(spec.fixed),
+            fixed=without(spec.fixed), set=spec.set,
         )  # fmt: skip
         upsert(connection, less, sorted(some, key=lambda row: row[: len(part.keys)]))
     else:
         names = [spec.columns[index] for index in kept]
         connection.execute(insert(part.table), [dict(zip(names, row, strict=True)) for row in some])
+
+
+def _touch(connection: Connection, ids: Iterable[int], stamps: Mapping[str, Any]) -> None:
+    c, some = tables.items.c, sorted(ids)
+    # By key, as a sync locks them: two that lock the same rows in one order do not deadlock.
+    connection.execute(select(c.id).where(c.id.in_(some)).order_by(c.item_key).with_for_update())
+    connection.execute(update(tables.items).where(c.id.in_(some)).values(stamps))
 
 
 def _absent(row: Row) -> tuple[int, ...]:

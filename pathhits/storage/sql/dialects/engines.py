@@ -130,12 +130,11 @@ def begin_writing(connection: Connection) -> None:
 
 
 def begin_reading(connection: Connection) -> Connection:
-    """Begin a transaction whose statements all see one moment, as MariaDB's do by themselves."""
-    if connection.dialect.name == "postgresql":
-        return connection.execution_options(isolation_level="REPEATABLE READ")
+    """Begin a transaction whose statements all see one moment."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN")
-    return connection
+        return connection
+    return connection.execution_options(isolation_level="REPEATABLE READ")
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pathhits.app import PathHits
 from pathhits.browsing import View as Look
@@ -132,7 +133,8 @@ def search_list(hits: PathHits, view: View, query: Query, *, failed: bool) -> Ba
 
 def hot_list(hits: PathHits, view: View, query: Query) -> BarList:
     """The items that are hot now, whatever the period."""
-    found = hot_items(hits, query)
+    # One more than is shown says whether there are more.
+    found = hot_items(hits, replace(query, limit=query.limit + 1))
     top = found[: query.limit]
     rows = [
         Bar(
@@ -146,7 +148,8 @@ def hot_list(hits: PathHits, view: View, query: Query) -> BarList:
         for row, share in zip(top, shares([row.recent_views for row in top]), strict=True)
     ]
     return BarList(
-        "hot", "Hot now", "Item", "Views of seven days", rows, len(found),
+        "hot", "Hot now", "Item", "Views of seven days", rows,
+        len(found) if len(found) <= query.limit else None,
         f"Nothing is hot: an item becomes hot with {hits.settings.hot_at} views in seven days.",
         all_url=to("hot"), mono=True,
     )  # fmt: skip

@@ -47,6 +47,7 @@ from pathhits.dashboard.api.shapes import (
 )
 from pathhits.dashboard.queries import Filter, Period, Query
 from pathhits.hits import BOUNCES, HITS, REQUESTS, SECONDS, VIEWS, VISITS
+from pathhits.stats import Visits
 from pathhits.storage.sql.browse import StoredEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -328,14 +329,15 @@ def _points(steps: Sequence[Step], until: datetime, query: Query) -> tuple[Point
 def _figures(step: Step, query: Query) -> Figures:
     amounts = step.amounts
     if query.filter is not None:
-        return Figures(amounts.get(HITS, 0), step.visitors, None, None, None)
-    visits = amounts.get(VISITS, 0)
+        return Figures(amounts.get(HITS, 0), step.visitors, None, None, None, None)
+    visits = Visits(*(amounts.get(counter, 0) for counter in (VISITS, BOUNCES, SECONDS)))
     return Figures(
         amounts.get(HITS, 0),
         step.visitors,
-        visits,
-        min(amounts.get(BOUNCES, 0) / visits, 1.0) if visits else None,
-        amounts.get(SECONDS, 0) / visits if visits else None,
+        visits.visits,
+        min(visits.bounces / visits.visits, 1.0) if visits.visits else None,
+        visits.average_duration,
+        visits.average_duration_without_bounces,
     )
 
 

@@ -51,13 +51,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The five figures of a period. Of one label there are hits and visitors, of one value hits."""
+    """The figures of a period. Of one label there are hits and visitors, of one value hits.
+
+    In ``average_duration`` a visit of one hit, a bounce, took no time; the other is of the visits that had more.
+    """
 
     hits: int
     visitors: int | None
     visits: int | None
     bounce_rate: float | None
     average_duration: float | None
+    average_duration_without_bounces: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Changes:
     visits: float | None
     bounce_rate: float | None
     average_duration: float | None
+    average_duration_without_bounces: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathhits.dashboard.chart import Unit, Value, formatted
 from pathhits.dashboard.pages.plot import Plot, make_plot
 from pathhits.dashboard.pages.view import View, span_of
 from pathhits.dashboard.queries import Query
-from pathhits.dashboard.shown import Change, change, short
+from pathhits.dashboard.shown import Change, change, duration, short
 
 #: The figures, in their order: name, and the unit they are in.
 METRICS: dict[str, tuple[str, Unit]] = {
@@ -26,7 +26,7 @@ METRICS: dict[str, tuple[str, Unit]] = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure as it is shown; where there is none, ``reason`` says why."""
+    """One figure as it is shown; where there is none, ``reason`` says why. ``note`` is said below it."""
 
     key: str
     name: str
@@ -36,6 +36,7 @@ class Figure:
     chosen: bool
     change: Change | None
     reason: str
+    note: str
 
 
 def metric_of(view: View) -> str:
@@ -71,6 +72,7 @@ def _figure(view: View, key: str, found: Summary, chosen: bool) -> Figure:
         chosen,
         _change(key, found) if value is not None and view.query.compare else None,
         "" if value is not None else _reason(key, found.figures),
+        _note(key, found.figures),
     )
 
 
@@ -84,6 +86,12 @@ def _reason(key: str, figures: Figures) -> str:
     if key == "visitors":
         return "none counted by UTC day" if figures.visitors == 0 else "counted by whole UTC day"
     return "no visit in this period" if not figures.visits else "not known"
+
+
+def _note(key: str, figures: Figures) -> str:
+    """Beside the time of all visits, that of those which had more than one hit."""
+    seconds = figures.average_duration_without_bounces
+    return f"{duration(seconds)} without bounces" if key == "average_duration" and seconds is not None else ""
 
 
 def make_chart(look: Look, view: View) -> Plot:

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from pathhits import PathHits
-from pathhits.hits import HITS, Batch, Delta
+from pathhits.dashboard.shown import duration
+from pathhits.hits import HITS, VIEWS, Batch, Delta
+from pathhits.storage.sql import tables
 from tests.integration.dashboard.filling import fill
 from tests.integration.dashboard.reader import PASSWORD, Reader
 
@@ -134,6 +137,32 @@ def test_where_hits_are_and_no_visitor_of_their_day_no_number_is_made_up(reader:
     assert figures(page)["hits"] == "3"
     assert figures(page)["visitors"] == "–"
     assert "none counted by UTC day" in page
+
+
+def test_the_time_of_visits_is_told_with_and_without_bounces(reader: Reader) -> None:
+    said = api(reader, "summary?range=7d")["figures"]
+    assert said["average_duration_without_bounces"] > said["average_duration"] > 0
+    page = reader.get("/?range=7d").text
+    assert figures(page)["average_duration"] == duration(said["average_duration"]).split()[0]
+    assert f"{duration(said['average_duration_without_bounces'])} without bounces" in page
+    assert "without bounces" not in reader.get("/?range=7d&path=home").text
+
+
+@pytest.mark.parametrize(("hot", "words"), [(10, ""), (12, "all")])
+def test_there_is_a_way_to_all_hot_items_where_there_are_more(reader: Reader, hot: int, words: str) -> None:
+    hits = reader.client.application.extensions["pathhits"]  # type: ignore[attr-defined]
+    views = {Delta(int(time.time() // 3600), VIEWS, f"product:p{n:02d}"): 99 - n for n in range(hot)}
+    hits.pending.add(Batch("hot", 1, "hot", views, {}), "")
+    hits.sync(force=True)
+    now = round(time.time() * 1000)
+    with hits.engine.begin() as connection:
+        ids = tables.items.c.item.like("product:p%")
+        values = {"is_hot": 1, "recent_views": tables.items.c.view_count, "recent_at": now}
+        connection.execute(update(tables.items).where(ids).values(values))
+    page = reader.get("/?range=7d").text
+    assert [name for name, _ in rows(page, "Hot now")] == [f"p{n:02d}hot" for n in range(10)]
+    card = page.partition('<caption class="sr">Hot now</caption>')[2].partition("</section>")[0]
+    assert re.findall(r'href="/_pathhits/hot">(.*?)</a>', card) == [words] * bool(words)
 
 
 def test_searches_and_those_in_vain(reader: Reader) -> None:

@@ -50,7 +50,7 @@ def visit(hour: int, visits: int, bounces: int, seconds: int, hits_: int) -> dic
     }
 
 
-def test_a_summary_has_five_figures_and_how_they_changed(hits: PathHits) -> None:
+def test_a_summary_has_the_figures_and_how_they_changed(hits: PathHits) -> None:
     week, day = 24 * 7, HOUR - 24
     put(
         hits,
@@ -60,11 +60,11 @@ def test_a_summary_has_five_figures_and_how_they_changed(hits: PathHits) -> None
     hits.sync(force=True)
     put(hits, visit(HOUR, 1, 1, 0, 1) | visit(HOUR - week, 5, 5, 50, 100))
     found = resources.summary(hits.browsing.view(), query(range="7d"))
-    assert found.figures == Figures(13, 2, 5, 0.4, 20.0)
+    assert found.figures == Figures(13, 2, 5, 0.4, 20.0, 100 / 3)
     # What is over, in whole hours and for visitors in whole days, and as much of the week before.
-    assert found.compared == Figures(12, 2, 4, 0.25, 25.0)
-    assert found.before == Figures(8, 1, 2, 1.0, 0.0)
-    assert found.changes == Changes(0.5, 1.0, 1.0, -0.75, None)
+    assert found.compared == Figures(12, 2, 4, 0.25, 25.0, 100 / 3)
+    assert found.before == Figures(8, 1, 2, 1.0, 0.0, None)
+    assert found.changes == Changes(0.5, 1.0, 1.0, -0.75, None, None)
     assert found.compared_period is not None
     assert found.before_period is not None
     assert found.compared_period.until == NOW.replace(minute=0)
@@ -74,9 +74,9 @@ def test_a_summary_has_five_figures_and_how_they_changed(hits: PathHits) -> None
 
 def test_nothing_is_none_where_a_rate_of_it_would_be_false(hits: PathHits) -> None:
     found = resources.summary(hits.browsing.view(), query())
-    assert found.figures == Figures(0, 0, 0, None, None)
-    assert found.changes == Changes(None, None, None, None, None)
-    assert resources.summary(hits.browsing.view(), query(path="/")).figures == Figures(0, 0, None, None, None)
+    assert found.figures == Figures(0, 0, 0, None, None, None)
+    assert found.changes == Changes(None, None, None, None, None, None)
+    assert resources.summary(hits.browsing.view(), query(path="/")).figures == Figures(0, 0, None, None, None, None)
 
 
 def test_a_series_ends_with_the_step_that_runs_and_sums_up_to_the_summary(hits: PathHits) -> None:
@@ -188,7 +188,7 @@ def test_values_are_listed_by_hits_and_narrow_a_view_to_their_own(hits: PathHits
     assert ([(row.value, row.hits) for row in last.rows], last.total) == ([("Chrome", 4)], 2)
     assert [row.hits for row in resources.values(view, query(path="/a"), "system").rows] == [6, 2]
     only = query(browser="Chrome")
-    assert resources.summary(view, only).figures == Figures(4, None, None, None, None)
+    assert resources.summary(view, only).figures == Figures(4, None, None, None, None, None)
     assert resources.summary(view, only).value == "browser:Chrome"
     assert [(row.path, row.hits, row.share) for row in resources.paths(view, only).rows] == [
         ("/a", 2, 0.5),

@@ -31,6 +31,10 @@ LOGIN_TRIES = 10
 LONGEST_PASSWORD = 1_024
 #: What werkzeug's hashes begin with.
 HASHED = ("scrypt:", "pbkdf2:")
+#: Endpoints that show more than counts, and so are never public: what people wrote, what they did, how we do.
+PRIVATE = frozenset(("searches", "events", "health", "retry"))
+#: Endpoints that are there for who has logged in also while Redis is away.
+WITHOUT_REDIS = frozenset(("health", "meaning", "api_health", "api_health_json", "api_health_csv"))
 
 
 class TooManyTries(Exception):
@@ -65,7 +69,16 @@ class Access:
         """Whether it may see all there is, and press buttons."""
         if self._authorize is not None and self._authorize(request):
             return True
-        return self.has_login and self.session(request).signed_in
+        if not self.has_login:
+            return False
+        session = self.session(request)
+        # While Redis is away nobody knows who logged out. Then a cookie that we signed, and that has not expired, still
+        # shows what is needed most: what is wrong. It shows no count, and nothing can be done with it.
+        if session.doubt is not None and not (
+            endpoint_of(request) in WITHOUT_REDIS and request.method in ("GET", "HEAD")
+        ):
+            raise session.doubt
+        return session.signed_in
 
     def session(self, request: Request) -> Session:
         """The session of the request; may raise `StoreUnavailable`."""
@@ -123,3 +136,8 @@ class Access:
     def _address(self, request: Request) -> str:
         exchange = self._reader.read(request.environ)
         return client_address(exchange.peer, exchange.forwarded, self._settings.trusted_proxies)
+
+
+def endpoint_of(request: Request) -> str:
+    """The name of the endpoint, without that of the blueprint."""
+    return (request.endpoint or "").rpartition(".")[2]

@@ -6,7 +6,7 @@ from flask import Blueprint, Request, Response, request, url_for
 
 from pathhits.app import PathHits
 from pathhits.capture.exchange import current
-from pathhits.dashboard.access import CLOSED, Access, Authorize
+from pathhits.dashboard.access import CLOSED, Access, Authorize, endpoint_of
 from pathhits.dashboard.api.counter import add_counter
 from pathhits.dashboard.api.serving import add_api
 from pathhits.dashboard.pages import add_pages
@@ -43,17 +43,17 @@ def make_blueprint(hits: PathHits, authorize: Authorize | None = None) -> Bluepr
 
     def before() -> Response | None:
         _leave_uncounted(request)
-        if _name() == "counter":
+        name = endpoint_of(request)
+        if name == "counter":
             return None
         if access.is_closed:
             return Response(CLOSED, 403, content_type="text/plain; charset=utf-8")
-        name = _name()
         return entrance.check(request, name, is_open=name in OPEN)
 
     def after(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
-        return response if _name().startswith(BY_KEY) else entrance.remember(request, response, mount())
+        return response if endpoint_of(request).startswith(BY_KEY) else entrance.remember(request, response, mount())
 
     blueprint.before_request(before)
     blueprint.after_request(after)
@@ -67,11 +67,6 @@ def make_blueprint(hits: PathHits, authorize: Authorize | None = None) -> Bluepr
 def mount() -> str:
     """The path the dashboard is mounted at, without a slash at its end; "/" where that is all."""
     return url_for(".overview").rstrip("/") or "/"
-
-
-def _name() -> str:
-    """The endpoint, without the name of the blueprint."""
-    return (request.endpoint or "").rpartition(".")[2]
 
 
 def _leave_uncounted(request: Request) -> None:

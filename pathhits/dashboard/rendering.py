@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pathhits.app import PathHits
 from pathhits.dashboard import shown
-from pathhits.dashboard.access import Access
+from pathhits.dashboard.access import PRIVATE, Access, endpoint_of
 from pathhits.errors import PathHitsError
 
 THEME_COOKIE = "pathhits_theme"
@@ -52,7 +52,12 @@ class Renderer:
         )
         self.environment.filters.update(shown.FILTERS)
         self.environment.globals.update(
-            static=static_url, has_uplot=has_static("vendor/uPlot.js"), PAGES=PAGES, RANGED=RANGED, KEYS=KEYS
+            static=static_url,
+            has_uplot=has_static("vendor/uPlot.js"),
+            PAGES=PAGES,
+            PRIVATE=PRIVATE,
+            RANGED=RANGED,
+            KEYS=KEYS,
         )
 
     def page(self, template: str, status: int = 200, **context: Any) -> Response:
@@ -83,7 +88,7 @@ class Renderer:
             theme=theme_of(request),
             shared=view.shared if view is not None else {},
             has_login=self._access.has_login,
-            endpoint=(request.endpoint or "").rpartition(".")[2],
+            endpoint=endpoint_of(request),
             here=here(request),
             to=to,
             **context,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
+from time import monotonic
 
 from flask import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -19,15 +20,23 @@ from pathhits.storage.redis.dashboard import DashboardStore
 from pathhits.storage.redis.keys import SESSION_TTL
 
 COOKIE = "pathhits_session"
+#: Seconds after which the key is read again: where it was deleted, nobody is logged in any more by then.
+KEY_KEPT = 5.0
+#: Seconds between two looks at the key because of a cookie that it did not sign: forged ones ask Redis no more often.
+KEY_DOUBTED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One browser: a random id, whether it logged in, and whether its cookie has yet to be sent."""
+    """One browser: a random id, whether it logged in, and whether its cookie has yet to be sent.
+
+    ``doubt`` is why it cannot be known whether it was ended: Redis is away, which would say so.
+    """
 
     id: str
     signed_in: bool = False
     is_new: bool = False
+    doubt: StoreUnavailable | None = None
 
 
 class Sessions:
@@ -37,10 +46,14 @@ class Sessions:
         self._settings = settings
         self._store = store
         self._key = b""
+        self._read_at = 0.0
         self._lock = Lock()
 
     def of(self, request: Request) -> Session:
-        """The session of a request; a new one where it has none that holds. May raise `StoreUnavailable`."""
+        """The session of a request; a new one where it has none that holds. May raise `StoreUnavailable`.
+
+        That is where the key was never read. Of one that Redis cannot say more of, the session has a ``doubt``.
+        """
         text = request.cookies.get(COOKIE, "")
         found = self._read(text) if text else None
         return found or self.fresh()
@@ -59,7 +72,7 @@ class Sessions:
 
     def write(self, session: Session, response: Response, path: str, *, secure: bool) -> None:
         """Send the cookie, for the dashboard's own paths alone."""
-        value = self._serializer().dumps([session.id, int(session.signed_in)])
+        value = self._serializer(self._secret()).dumps([session.id, int(session.signed_in)])
         response.set_cookie(
             COOKIE,
             value,
@@ -79,30 +92,58 @@ class Sessions:
         return hmac.new(self._secret(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
     def _read(self, text: str) -> Session | None:
+        key = self._secret()
+        found = self._opened(text, key)
+        if found is None and (other := self._another(key)):
+            found = self._opened(text, other)
+        if found is None or not found.signed_in:
+            return found
         try:
-            identity, signed_in = self._serializer().loads(text, max_age=SESSION_TTL)
+            return None if self._store.has_ended(found.id) else found
+        except RedisError as error:
+            return replace(found, doubt=StoreUnavailable(explain(error, self._settings.redis_url)))
+
+    def _opened(self, text: str, key: bytes) -> Session | None:
+        """The session in a cookie that the key signed, and not too long ago."""
+        try:
+            identity, signed_in = self._serializer(key).loads(text, max_age=SESSION_TTL)
         except (BadSignature, ValueError, TypeError):
-            return None
-        if signed_in and self._has_ended(identity):
             return None
         return Session(identity, bool(signed_in))
 
-    def _has_ended(self, identity: str) -> bool:
-        try:
-            return self._store.has_ended(identity)
-        except RedisError as error:
-            raise StoreUnavailable(explain(error, self._settings.redis_url)) from error
-
-    def _serializer(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(
-            self._secret(), salt="pathhits.dashboard", signer_kwargs={"digest_method": hashlib.sha256}
-        )
+    def _serializer(self, key: bytes) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(key, salt="pathhits.dashboard", signer_kwargs={"digest_method": hashlib.sha256})
 
     def _secret(self) -> bytes:
+        """The key; read again when it was read some time ago. While Redis is away it is the one that is known."""
+        if not self._key:
+            with self._lock:
+                if not self._key:
+                    self._read_key()
+        elif monotonic() >= self._read_at + KEY_KEPT and self._lock.acquire(blocking=False):
+            # Whoever comes meanwhile goes on with the key that is known.
+            try:
+                self._read_key()
+            except StoreUnavailable:
+                pass
+            finally:
+                self._lock.release()
+        return self._key
+
+    def _another(self, key: bytes) -> bytes:
+        """The key when it is another one by now than ``key``, b"" when it is not."""
         with self._lock:
-            if not self._key:
-                self._key = hashlib.sha256(self._shared() + b"\0" + self._settings.dashboard_password.encode()).digest()
-            return self._key
+            if monotonic() >= self._read_at + KEY_DOUBTED:
+                try:
+                    self._read_key()
+                except StoreUnavailable:
+                    pass
+            return self._key if self._key != key else b""
+
+    def _read_key(self) -> None:
+        """Read it, or have it made where it is gone. May raise `StoreUnavailable`; the next try is then as far away."""
+        self._read_at = monotonic()
+        self._key = hashlib.sha256(self._shared() + b"\0" + self._settings.dashboard_password.encode()).digest()
 
     def _shared(self) -> bytes:
         if self._settings.secret:

@@ -127,11 +127,19 @@ def retry(settings: Settings, connection: redis.Redis) -> int:
     """Put those that failed for good into the queue again, all attempts ahead of them; how many. As `failed`."""
     count = 0
     for job in _jobs(settings, connection):
-        job.retries_left, job.retry_intervals = len(RETRY_WAITS), list(RETRY_WAITS)
-        job.save()
-        job.requeue()
+        requeue(job)
         count += 1
     return count
+
+
+def requeue(job: Job) -> None:
+    """Put a job that failed for good into the queue again, all the attempts ahead of it that it had when it was new.
+
+    Raises `rq.exceptions.InvalidJobOperation` when it is failed no more, and `redis.RedisError`.
+    """
+    if job.retry_intervals:
+        job.retries_left = len(job.retry_intervals)
+    job.requeue()  # saves it
 
 
 def _jobs(settings: Settings, connection: redis.Redis) -> Iterator[Job]:

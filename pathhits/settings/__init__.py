@@ -135,7 +135,7 @@ class Settings:
     dashboard_public: bool = setting(
         False,
         "",
-        "1 shows the counts of the dashboard to everybody; events, health and buttons stay with the password.",
+        "1 shows the counts of the dashboard to everybody; searches, events, health and buttons need the password.",
     )
     public_counter: bool = setting(
         False, "", "Answer count/<label>.json, .svg and .html under the dashboard to everybody: a badge with its hits."

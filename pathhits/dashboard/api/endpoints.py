@@ -238,6 +238,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         _searches,
         (*PERIOD, *LIST),
         (_TYPE, Parameter("failed", "Only what found nothing.", {"type": "string", "enum": ["0", "1"]})),
+        private=True,
     ),
     Endpoint(
         "events",

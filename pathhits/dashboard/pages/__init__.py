@@ -15,6 +15,7 @@ from pathhits.dashboard.rendering import Renderer
 
 def add_pages(blueprint: Blueprint, hits: PathHits, access: Access, renderer: Renderer) -> None:
     """Add the rule of every page."""
-    for page in (Overview(hits, renderer), Lists(hits, renderer), Items(hits, renderer), Watch(hits, access, renderer)):
+    overview, watch = Overview(hits, access, renderer), Watch(hits, renderer)
+    for page in (overview, Lists(hits, renderer), Items(hits, renderer), watch):
         page.add_rules(blueprint)
     blueprint.add_url_rule("/meaning", "meaning", lambda: renderer.page("meaning.html"))

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, g, redirect, request, send_from_directory, url_for
 
-from pathhits.dashboard.access import Access, TooManyTries
+from pathhits.dashboard.access import PRIVATE, Access, TooManyTries
 from pathhits.dashboard.rendering import STATIC, THEME_COOKIE, THEMES, Renderer, here
 from pathhits.errors import NotMigrated, PathHitsError, StoreUnavailable
 from pathhits.storage.redis.keys import LOGIN_WINDOW
@@ -16,8 +16,6 @@ from pathhits.storage.redis.keys import LOGIN_WINDOW
 YEAR = 365 * 86_400
 #: Endpoints with a check of their own: they answer with JSON, and take keys.
 API = "api_"
-#: Endpoints that show more than counts, and so are never public.
-PRIVATE = frozenset(("events", "health", "retry"))
 
 
 class Entrance:

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 
 from pathhits.app import PathHits
 from pathhits.browsing import View as Look
+from pathhits.dashboard.access import Access
 from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.shapes import Items
 from pathhits.dashboard.pages.figures import make_chart, make_figures
@@ -31,8 +32,9 @@ ROWS = 10
 class Overview:
     """The overview, and the line that says who is here."""
 
-    def __init__(self, hits: PathHits, renderer: Renderer) -> None:
+    def __init__(self, hits: PathHits, access: Access, renderer: Renderer) -> None:
         self._hits = hits
+        self._access = access
         self._renderer = renderer
 
     def add_rules(self, blueprint: Blueprint) -> None:
@@ -80,8 +82,9 @@ class Overview:
         if view.query.where is None:
             cards += value_cards(self._hits, look, view, narrow)
         if view.query.filter is None:
-            both = [search_list(self._hits, view, narrow, failed=failed) for failed in (False, True)]
-            cards.insert(2, Tabs("searches", "Searches", both))
+            if self._access.may_act(request):  # words of somebody, and no counts
+                both = [search_list(self._hits, view, narrow, failed=failed) for failed in (False, True)]
+                cards.insert(2, Tabs("searches", "Searches", both))
             cards.append(hot_list(self._hits, view, narrow))
             cards.insert(1, item_list(view, items()))
         return cards

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, redirect, request
 from redis import RedisError
-from rq import Queue
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from pathhits.app import PathHits
-from pathhits.dashboard.access import Access
 from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.health import health
 from pathhits.dashboard.api.shapes import EventRow
@@ -22,6 +21,7 @@ from pathhits.dashboard.pages.view import read_view
 from pathhits.dashboard.queries import BadParameter
 from pathhits.dashboard.rendering import Renderer, to
 from pathhits.errors import StoreUnavailable
+from pathhits.notify.queueing import requeue
 from pathhits.storage.redis.client import explain
 
 #: Events of one page of the tail.
@@ -31,7 +31,7 @@ ROWS = 50
 class Watch:
     """Events and health; neither is ever public."""
 
-    def __init__(self, hits: PathHits, access: Access, renderer: Renderer) -> None:
+    def __init__(self, hits: PathHits, renderer: Renderer) -> None:
         self._hits = hits
         self._renderer = renderer
 
@@ -81,8 +81,7 @@ class Watch:
         """Queue a failed job again; 0 when it is failed no more."""
         try:
             with closing(self._hits.queue_connection()) as connection:
-                queue = Queue(self._hits.settings.namespace, connection=connection, serializer=JSONSerializer)
-                queue.failed_job_registry.requeue(identity)
+                requeue(Job.fetch(identity, connection=connection, serializer=JSONSerializer))
         except (InvalidJobOperation, NoSuchJobError):
             return 0
         except RedisError as error:

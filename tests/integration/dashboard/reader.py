@@ -14,8 +14,9 @@ FROM_A_FORM = {"Sec-Fetch-Site": "same-origin"}
 class Reader:
     """A client of a WSGI app that has the dashboard at ``home``."""
 
-    def __init__(self, app: Any, home: str = "/_pathhits") -> None:
+    def __init__(self, app: Any, home: str = "/_pathhits", hits: Any = None) -> None:
         self.client = Client(app)
+        self.hits = hits
         self.home = home
 
     def get(self, path: str = "/", **more: Any) -> TestResponse:

@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 from flask import Flask
 from werkzeug.security import generate_password_hash
 
 from pathhits import PathHits, SettingsError
+from pathhits.dashboard import sessions
 from pathhits.dashboard.access import LOGIN_TRIES
 from pathhits.dashboard.pages.entrance import is_inside
+from pathhits.storage.redis.dashboard import DashboardStore
 from pathhits.storage.redis.keys import SESSION_TTL
 from tests.integration.dashboard.reader import FROM_A_FORM, PASSWORD, Reader
 
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
 URLS = ("/", "/login", "/static/x/dashboard.css", "/health", "/events", "/drops", "/nothing/here", "/api/v1/summary")
 
 Make = Callable[..., Reader]
@@ -31,7 +35,7 @@ def make(redis_url: str, sqlite_url: str) -> Iterator[Make]:
         made.append(hits)
         app = Flask("shop")
         hits.init_app(app, dashboard="/_pathhits", authorize=authorize)
-        return Reader(app)
+        return Reader(app, hits=hits)
 
     yield make
     for hits in made:
@@ -143,6 +147,50 @@ def test_who_logs_out_is_out_with_every_copy_of_the_cookie(make: Make) -> None:
     assert reader.get().status_code == 401
 
 
+def test_deleting_the_key_logs_everybody_out_in_every_process_within_seconds(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(sessions, "monotonic", lambda: clock[0])
+    one, other = make(dashboard_password=PASSWORD), make(dashboard_password=PASSWORD)
+    one.log_in()
+    other.log_in()
+    assert one.get().status_code == other.get().status_code == 200
+    store = DashboardStore(one.hits.redis, one.hits.keys)
+    store.client.delete(store.keys.dashboard_secret())
+    clock[0] += sessions.KEY_KEPT
+    assert one.get().status_code == other.get().status_code == 401
+    # All agree on the new one, also those who had no reason yet to look again.
+    one.log_in()
+    other.client = one.client
+    assert other.get().status_code == 200
+
+
+def test_a_key_that_changed_is_seen_at_once_by_who_gets_a_cookie_of_the_new_one(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(sessions, "monotonic", lambda: clock[0])
+    one, other = make(dashboard_password=PASSWORD), make(dashboard_password=PASSWORD)
+    assert other.get().status_code == 401
+    store = DashboardStore(one.hits.redis, one.hits.keys)
+    store.client.delete(store.keys.dashboard_secret())
+    one.log_in()
+    clock[0] += sessions.KEY_DOUBTED
+    other.client = one.client
+    assert other.get().status_code == 200
+
+
+def test_forged_cookies_do_not_keep_redis_busy(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "monotonic", lambda: 0.0)
+    reader = make(dashboard_password=PASSWORD)
+    assert reader.get().status_code == 401
+    monkeypatch.setattr(DashboardStore, "secret", lambda self: pytest.fail("asked again"))
+    reader.client.set_cookie("pathhits_session", "a.b.c", path="/_pathhits")
+    for _ in range(20):
+        assert reader.get().status_code == 401
+
+
 def test_guessing_ends_after_some_tries_also_with_the_right_password(make: Make, redis_url: str) -> None:
     reader = make(dashboard_password=PASSWORD, trusted_proxies=1)
     for _ in range(LOGIN_TRIES):
@@ -159,8 +207,6 @@ def test_no_address_is_kept_of_those_who_try(make: Make, redis_server: Any, redi
     reader = make(dashboard_password=PASSWORD)
     reader.client.environ_base = {"REMOTE_ADDR": "203.0.113.77"}  # type: ignore[attr-defined]
     reader.log_in("not it")
-    import redis
-
     with redis.Redis.from_url(redis_url) as client:
         kept = b" ".join(key + b" " + (client.dump(key) or b"") for key in client.keys("*"))
     assert b"dashboard:login:" in kept
@@ -199,9 +245,30 @@ def test_authorize_decides_by_the_request(make: Make) -> None:
 def test_public_shows_counts_and_neither_events_nor_buttons(make: Make) -> None:
     reader = make(dashboard_public=True)
     assert reader.get().status_code == 200
-    for path in ("/events", "/health"):
+    for path in ("/searches", "/events", "/health"):
         assert reader.get(path).status_code == 403
     assert reader.post("/logout").status_code == 403
+
+
+def test_what_somebody_searched_for_is_never_public(make: Make) -> None:
+    reader = make(dashboard_public=True, dashboard_password=PASSWORD)
+    reader.hits.track_search("is my neighbour anna ill", result_count=1, user_agent=BROWSER)
+    reader.hits.track_hit("/")
+    reader.hits.track_search("anna has what", result_count=0, user_agent=BROWSER)
+    assert reader.hits.flush()
+    reader.hits.sync(force=True)
+    for path in ("/searches", "/searches?failed=1", "/api/v1/searches", "/api/v1/searches.csv?failed=1"):
+        assert reader.get(path).status_code == 401, path
+    for path in ("/", "/?range=today", "/items", "/paths", "/api/v1/summary"):
+        answer = reader.get(path)
+        assert answer.status_code == 200
+        assert "anna" not in answer.text
+        assert "earches" not in answer.text
+    key = reader.hits.api_keys.add("one", ("read",))
+    assert "anna" in reader.get("/api/v1/searches.csv", headers={"X-API-Key": key}).text
+    reader.log_in()
+    assert "neighbour" in reader.get("/").text
+    assert "anna has what" in reader.get("/searches?failed=1").text
 
 
 def test_public_with_a_password_has_a_login_for_the_rest(make: Make) -> None:
@@ -240,6 +307,37 @@ def test_without_redis_a_page_says_so_and_nobody_is_let_in(sqlite_url: str) -> N
     assert answer.status_code == 503
     assert "does not answer" in answer.text
     hits.close(0.1)
+
+
+def test_without_redis_who_logged_in_still_sees_what_is_wrong_and_nothing_else(
+    sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, out = make(dashboard_password=PASSWORD), make(dashboard_password=PASSWORD)
+    for one in (reader, out):
+        one.log_in()
+        token, cookie = one.token(), _cookie(one)
+    for method in ("has_ended", "end", "secret", "attempt"):
+        monkeypatch.setattr(DashboardStore, method, _gone)
+    clock = time.monotonic() + sessions.KEY_KEPT
+    monkeypatch.setattr(sessions, "monotonic", lambda: clock)
+    assert reader.get("/meaning").status_code == 200
+    health = reader.get("/health")
+    assert health.status_code == 200
+    assert "Checks" in health.text
+    for path in ("/", "/items", "/searches", "/events", "/drops"):
+        assert reader.get(path).status_code == 503, path
+    for path in ("/retry", "/logout"):
+        assert reader.post(path, token, job="sync").status_code == 503, path
+    # Nobody is let in by less than a cookie that we signed.
+    stranger = make(dashboard_password=PASSWORD)
+    stranger.client.set_cookie("pathhits_session", cookie, path="/_pathhits")
+    assert stranger.get("/health").status_code == 503
+    reader.client.set_cookie("pathhits_session", cookie[:-9] + "A" * 9, path="/_pathhits")
+    assert reader.get("/health").status_code == 401
+
+
+def _gone(*_: Any) -> Any:
+    raise redis.ConnectionError("gone")
 
 
 def test_a_short_password_stops_the_start_and_is_not_shown() -> None:

@@ -199,7 +199,7 @@ def test_no_key_and_a_wrong_key_are_401_and_a_key_without_the_scope_403(hits: Pa
 def test_everybody_may_read_counts_and_nothing_else_where_they_are_public(lite: PathHits) -> None:
     client = client_of(lite, Door(reads=True))
     assert client.get(f"{API}/summary").status_code == 200
-    for path in (f"{API}/events", f"{API}/health", "/_pathhits/metrics"):
+    for path in (f"{API}/searches", f"{API}/searches.csv", f"{API}/events", f"{API}/health", "/_pathhits/metrics"):
         problem(client.get(path), 401)
     problem(client.post(f"{API}/events", json={"events": [{"name": "product.liked", "item_id": 1}]}), 401)
 

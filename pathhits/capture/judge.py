@@ -19,7 +19,7 @@ ROUTES = 4096
 
 
 class Judge:
-    """The settings' view of an entry; pure but for its caches. That of visitors holds addresses, until `forget`."""
+    """The settings' view of an entry; pure but for its caches. Those of visitors hold addresses, until `forget`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -27,6 +27,7 @@ class Judge:
         self._excluded_types = tuple(kind.lower() for kind in settings.exclude_types)
         self._drop_bots = settings.bots == "drop"
         self._visitors: dict[tuple[str, str, str | None, bytes], int] = {}
+        self._addresses: dict[tuple[str, str], str] = {}
         self._route: Callable[[str | None, str | None, str], tuple[str, bool]] = lru_cache(ROUTES)(self._label)
 
     def reason(self, entry: Entry) -> str:
@@ -65,13 +66,21 @@ class Judge:
         who = entry.peer, entry.forwarded, entry.user_agent, salt
         known = self._visitors.get(who)
         if known is None:
-            address = client_address(entry.peer, entry.forwarded, self._settings.trusted_proxies)
-            known = self._visitors[who] = visitor_id(address, entry.user_agent or "", salt)
+            known = self._visitors[who] = visitor_id(self.address(entry), entry.user_agent or "", salt)
+        return known
+
+    def address(self, entry: Entry) -> str:
+        """The entry's client address, which takes longer to find than to hash under each of some salts."""
+        client = entry.peer, entry.forwarded
+        known = self._addresses.get(client)
+        if known is None:
+            known = self._addresses[client] = client_address(*client, self._settings.trusted_proxies)
         return known
 
     def forget(self) -> None:
         """Forget who was seen: one visitor is seen often in a second, and nobody is to be kept for longer."""
         self._visitors.clear()
+        self._addresses.clear()
 
     def _label(self, name: str | None, pattern: str | None, path: str) -> tuple[str, bool]:
         label = labels.choose(name, pattern, path, self._settings.route_label)

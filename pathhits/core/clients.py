@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from pathhits.settings import TrustedProxies
 
@@ -133,11 +132,9 @@ def _for(entry: str) -> str:
 
 
 def _parse(text: str) -> Address | None:
-    return _parse_short(text) if len(text) <= _MAX_TEXT else None
-
-
-@lru_cache(maxsize=4096)
-def _parse_short(text: str) -> Address | None:
+    # No answer is remembered here: an address is nobody's to keep, and who asks again knows for how long.
+    if len(text) > _MAX_TEXT:
+        return None
     try:
         address = ipaddress.ip_address(_bare(text.strip().strip('"')))
     except ValueError:
@@ -156,7 +153,6 @@ def _bare(text: str) -> str:
     return text.removesuffix(f"/{_IPV6_NETWORK_BITS}").partition("%")[0] if ":" in text else text
 
 
-@lru_cache(maxsize=4096)
 def _canonical(address: Address | None) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address, _IPV6_NETWORK_BITS), strict=False))

@@ -15,7 +15,8 @@ def host_of(referrer: str) -> str:
     Path and query say what somebody read or sought elsewhere, an address may be somebody's own: neither is kept.
     """
     try:
-        host = kept(urlsplit(referrer).hostname or "", REFERRER_LENGTH).rstrip(".")
+        # Python remembers what it splits: that is not to be what somebody read.
+        host = kept(urlsplit(origin(referrer)).hostname or "", REFERRER_LENGTH).rstrip(".")
     except ValueError:
         return ""
     # No top-level domain is a number: what ends in one is an IPv4 address, in one of its spellings.
@@ -42,7 +43,7 @@ def origin(referrer: str) -> str:
 def _written_host(referrer: str) -> str:
     """The host as a ``Host`` header has it, also where it is an address; "" for none."""
     try:
-        return bare(urlsplit(referrer).netloc)
+        return bare(urlsplit(origin(referrer)).netloc)
     except ValueError:
         return ""
 

@@ -1,10 +1,14 @@
-"""After a run with known addresses and agents, none of them is in Redis, in SQL, in a job or in the log."""
+"""After a run with known addresses and agents, none of them is in Redis, in SQL, in a job or in the log, and no address
+in the process that counted.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -203,6 +207,63 @@ def test_the_search_for_addresses_would_find_one() -> None:
         ("k", b"Mozilla soughtagent"),
     ]
     assert all(found("planted", iter([one]))[1] for one in planted)
+
+
+#: Addresses that are in no text of a program: they are put together when they are needed.
+_MADE_UP = re.compile(r"198[.]18[.][1-9]|2001:2:0:[1-9a-f]")
+
+
+def made_up(number: int) -> tuple[str, str]:
+    """A peer, and what the header of a proxy has."""
+    four, six = f"198.18.{number}.7", f"2001:2:0:{number:x}::7"
+    return (four, six) if number % 2 else (six, four)
+
+
+def everything_in_memory() -> Iterator[object]:
+    """Each object that the collector knows of, and each that these lead to: what caches hold of values, too."""
+    gc.collect()
+    found: list[object] = gc.get_objects()
+    known = set(map(id, found)) | {id(found)}
+    while found:
+        yield from found
+        found = [one for one in gc.get_referents(*found) if id(one) not in known and not known.add(id(one))]  # type: ignore[func-returns-value]  # as it is meant
+
+
+def addresses_in_memory() -> set[str]:
+    kinds = (str, bytes, ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network)
+    texts = (one.decode("latin-1") if isinstance(one, bytes) else str(one)
+             for one in everything_in_memory() if isinstance(one, kinds))  # fmt: skip
+    return {text for text in texts if _MADE_UP.search(text)}
+
+
+@pytest.mark.parametrize("trusted", [0, 1, "198.18.0.0/15,2001:2::/48"])
+def test_no_address_is_in_the_process_after_a_flush(redis_url: str, sqlite_url: str, trusted: int | str) -> None:
+    hits = PathHits(
+        redis_url=redis_url,
+        database_url=sqlite_url,
+        trusted_proxies=trusted,
+        request_deadline=60,
+        route_label="path",
+        flush_interval=3600,
+    )
+    hits.migrate()
+    hits.register_item(ITEM_TYPE, route=ROUTE, id="path", rules=Rules.strict())
+    shopping, pages = hits.wsgi(shop), hits.asgi(asgi_page)
+
+    def count(number: int) -> None:
+        peer, forwarded = made_up(number)
+        referrer = f"https://host.example/?from={peer}"
+        request(shopping, f"/page/{number}", AGENT, peer, HTTP_X_FORWARDED_FOR=forwarded, HTTP_REFERER=referrer)
+        asyncio.run(asgi_request(pages, peer, forwarded, AGENT))
+        assert hits.track_view("thing", number, ip=peer, user_agent=AGENT)
+        assert hits.track("product.liked", number, ip=peer, user_agent=AGENT)
+
+    for number in range(1, 9):
+        count(number)
+    assert addresses_in_memory(), "the search finds none: nothing is proven"
+    assert hits.flush(30.0)
+    assert addresses_in_memory() == set()
+    hits.close()
 
 
 def test_failures_of_redis_and_of_our_own_name_no_address_in_the_log(

@@ -20,7 +20,7 @@ SEARCHES = ((9, "jug", 3), (8, "wool", 4), (7, "bowl", 5), (6, "candle", 4), (5,
             (3, "umbrella", 0), (2, "bicycle pump", 0), (2, "gift for my mother", 0))  # fmt: skip
 GONE = ("/products/last-years-vase", "/cellar", "/blog/", "/wp-login.php", "/basket")
 PREFETCHES = ({"Sec-Purpose": "prefetch;prerender"}, {"Sec-Purpose": "prefetch"}, {"X-Moz": "prefetch"})
-#: How many of a hundred visitors do it, each time they look at a product.
+#: How many of a hundred visitors do it, each time they look at a page that lends itself to it.
 RELOADS, LIKES, CHANGES_OF_MIND, SHEETS, PREFETCHED, RECOMMENDED = 22, 14, 20, 9, 12, 8
 
 
@@ -101,7 +101,8 @@ def _visit(person: Person, taste: Sequence[tuple[float, str]], random: Random) -
         elif choice < 0.72:
             yield Step(f"/products?category={random.choice(list(CATEGORIES))}", "products", _reading(random))
         elif choice < 0.82:
-            yield _shelf(random)
+            shelf = _shelf(random)
+            yield from (*_ahead(shelf, random), shelf)
         elif choice < 0.95:
             path, label = random.choice(list(PLAIN_PAGES.items()))
             yield Step(path, label, _reading(random))
@@ -119,8 +120,7 @@ def _entrance(person: Person, taste: Sequence[tuple[float, str]], random: Random
 
 def _look(slug: str, liked: set[str], random: Random) -> Iterator[Step]:
     """A product, and what people do with it."""
-    if _chance(random, PREFETCHED):
-        yield replace(_product(slug, _reading(random)), headers=random.choice(PREFETCHES))
+    yield from _ahead(_product(slug, _reading(random)), random)
     yield _product(slug, _reading(random))
     if _chance(random, RELOADS):
         yield _product(slug, _reading(random))
@@ -129,13 +129,20 @@ def _look(slug: str, liked: set[str], random: Random) -> Iterator[Step]:
         if _chance(random, CHANGES_OF_MIND):
             yield from _like(slug, liked, random)
     if _chance(random, SHEETS):
-        yield Step(f"/products/{slug}/sheet", "sheet", _reading(random), event=("downloads", f"product:{slug}", 1))
+        sheet = Step(f"/products/{slug}/sheet", "sheet", _reading(random), event=("downloads", f"product:{slug}", 1))
+        yield from (*_ahead(sheet, random), sheet)
     if _chance(random, RECOMMENDED):
         other = random.choice([product["slug"] for product in PRODUCTS if product["slug"] != slug])
         way = f"/go/{other}?because=also_viewed&beside={slug}&place=1"
         clicked = "recommendation_clicks", f"product:{other}", 1
         yield Step(way, pause=_reading(random), status=303, event=clicked)
         yield _product(other)
+
+
+def _ahead(step: Step, random: Random) -> Iterator[Step]:
+    """The page as some browsers fetch it ahead of a click."""
+    if _chance(random, PREFETCHED):
+        yield replace(step, headers=random.choice(PREFETCHES))
 
 
 def _like(slug: str, liked: set[str], random: Random) -> Iterator[Step]:
@@ -151,7 +158,8 @@ def _search(taste: Sequence[tuple[float, str]], random: Random) -> Iterator[Step
     """Words, and one of the products that were found."""
     query, found = pick(random, [(often, (words, found)) for often, words, found in SEARCHES])
     path = f"/search?{urlencode({'q': query})}"
-    yield Step(path, "search", _reading(random), event=("searches", query, 1))
+    search = Step(path, "search", _reading(random), event=("searches", query, 1))
+    yield from (*_ahead(search, random), search)
     if found:
         yield _product(pick(random, taste), _reading(random))
 
@@ -173,6 +181,7 @@ def crawl(random: Random) -> Iterator[Step]:
     yield Step("/search?q=lamp", "search", 0.5, event=("searches", "lamp", 1))
     yield replace(_shelf(random), pause=0.5)
     yield Step("/", method="HEAD", pause=0.5)
+    yield replace(_shelf(random), method="HEAD", pause=0.5)
     yield Step(random.choice(GONE), pause=0.5, status=404)
     yield Step("/about", method="POST", pause=0.5, status=405)
 

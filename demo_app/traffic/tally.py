@@ -20,6 +20,9 @@ UNSURE = 10.0
 DIMENSIONS = ("referrer", "browser", "system", "device", "language")
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign")
 
+#: The items whose pages ask for their views themselves: what they ask in vain is a refusal.
+ASKED = ("brand",)
+
 #: Numbers by what they count and of what: ``("hits of a page", "home")``; the second is "" for the whole site.
 Figures = Counter[tuple[str, str]]
 
@@ -62,16 +65,19 @@ class Tally:
             reason = drop(person, step, status)
             if reason:
                 self._add("dropped", reason)
+                kind = step.item.partition(":")[0]
                 if reason == "bot" and step.item:
-                    self._add("refused", f"{step.item.partition(':')[0]}:bot")
+                    self._add("refused", f"{kind}:bot")
+                elif unseen(step) and kind in ASKED:
+                    self._add("refused", f"{kind}:{unseen(step)}")
             else:
                 self._hit(person, step, moment)
             if step.event is not None and status == step.status:
-                self._happen(person, *step.event)
+                self._happen(unseen(step) or ("bot" if person.kind == "bot" else ""), *step.event)
 
-    def _happen(self, person: Person, counter: str, subject: str, amount: int) -> None:
-        if person.kind == "bot":
-            self._add("refused", "search:bot" if counter == "searches" else "product:bot")
+    def _happen(self, refusal: str, counter: str, subject: str, amount: int) -> None:
+        if refusal:
+            self._add("refused", f"search:{refusal}" if counter == "searches" else f"product:{refusal}")
         else:
             self._add(counter, subject, amount)
 
@@ -136,8 +142,15 @@ def drop(person: Person, step: Step, status: int) -> str:
         return "method"
     if status != 200:
         return "status"
-    if any("prefetch" in value for value in step.headers.values()):
-        return "prefetch"
+    if unseen(step):
+        return unseen(step)
     if step.path.startswith("/static/"):
         return "excluded"
     return "bot" if person.kind == "bot" else ""
+
+
+def unseen(step: Step) -> str:
+    """Why nobody looks at the answer, so that nothing that the page tells of counts; "" when somebody may."""
+    if step.method == "HEAD":
+        return "method"
+    return "prefetch" if any("prefetch" in value for value in step.headers.values()) else ""

@@ -11,6 +11,7 @@ from wsgiref.types import WSGIApplication
 from pathhits.app.declaring import Declaring
 from pathhits.capture.asking import Identify
 from pathhits.core.rules import Refusal, Verdict
+from pathhits.errors import SettingsError
 from pathhits.middleware.asgi import AsgiApp, count_asgi
 from pathhits.middleware.beacon import serve_asgi, serve_wsgi
 from pathhits.middleware.wsgi import count_wsgi
@@ -95,11 +96,13 @@ class Counting(Declaring):
         Inside a request that is counted, address and agent are known; else give them. ``user_id`` makes the rules
         look at the user instead of the visitor; it is stored keyed. One round trip to Redis within
         `Settings.request_deadline`; where that is not enough the reason is ``unavailable``, and it is judged later.
+        In a request that nobody looks at yet, a prefetch or a HEAD, it is refused.
         """
-        if not self.settings.enabled:
-            return Verdict(Refusal.UNAVAILABLE)
         try:
             return self.viewing.track(item_type, item_id, ip, user_agent, user_id)
+        except SettingsError as error:
+            self.guard.failed("track_view was given what cannot be", error)
+            return Verdict(Refusal.INVALID)
         except Exception as error:
             self.guard.failed("internal", error)
             return Verdict(Refusal.UNAVAILABLE)
@@ -120,7 +123,8 @@ class Counting(Declaring):
         user_agent: str | None = None,
         user_id: object | None = None,
     ) -> Verdict:
-        """Log an event, ``track("movie.liked", 7)``, and add it to its counter; truthy unless it is a bot's.
+        """Log an event, ``track("movie.liked", 7)``, and add it to its counter; truthy unless it is a bot's, or
+        happens in a prefetch or a HEAD.
 
         Asks neither Redis nor SQL. Inside a request it is that visitor's; else, or in an app that knows better, give
         ``ip``, ``user_agent`` and ``user_id``. ``value`` is how often, or the rating (1 to 5); ``properties`` are kept

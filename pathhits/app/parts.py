@@ -175,10 +175,19 @@ class Parts:
     @built
     def viewing(self) -> Viewing:
         """The explicit way to count views."""
-        shutdown.flush_on_sigterm()
+        if self.settings.enabled:
+            shutdown.flush_on_sigterm()
         drop_bots = self.settings.bots == "drop"
         return Viewing(
-            self.items, self.buffer, self.court, self._deadline, self.guard, self.reader, self.asking, drop_bots
+            self.items,
+            self.buffer,
+            self.court,
+            self._deadline,
+            self.guard,
+            self.reader,
+            self.asking,
+            drop_bots,
+            self.settings.enabled,
         )
 
     @built
@@ -286,6 +295,8 @@ class Parts:
         """What ``ask`` reads, in time; else None, and the reason is in the log."""
         try:
             return self._deadline.ask(ask)
+        except SettingsError as error:
+            self.guard.failed("what was asked for cannot be counted", error)
         except (PathHitsError, Overdue) as error:
             self.guard.failed("a count could not be read in time", error)
         except Exception as error:

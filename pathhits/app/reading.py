@@ -15,7 +15,7 @@ from redis import RedisError
 from pathhits.app.parts import COUNTS_REMEMBERED, Parts
 from pathhits.core.counts import Count
 from pathhits.core.itemstats import HotRow, ItemStats, last_known
-from pathhits.core.rules import subject
+from pathhits.core.rules import check_type, subject
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import ITEM_MARK
 from pathhits.storage.redis.client import explain
@@ -57,7 +57,9 @@ class Reading(Parts):
     def view_counts(self, item_type: str, ids: Iterable[object]) -> dict[str, Count]:
         """All views of each item, by its id as text; one Redis call and one SQL statement."""
         wanted = list(dict.fromkeys(str(one) for one in ids))
-        return self._in_time(f"{ITEM_MARK}{item_type}:", wanted, lambda: self.stats.view_counts(item_type, wanted))
+        return self._in_time(
+            f"{ITEM_MARK}{item_type}:", wanted, lambda: self.stats.view_counts(check_type(item_type), wanted)
+        )
 
     def stored_view_count(self, item_type: str, item_id: object) -> int:
         """The part of `view_count` that is in SQL."""
@@ -78,7 +80,7 @@ class Reading(Parts):
         found = self._in_time(
             ITEM_MARK,
             asked,
-            lambda: dict(zip(asked, self.stats.counters(item_type, wanted), strict=True)),
+            lambda: dict(zip(asked, self.stats.counters(check_type(item_type), wanted), strict=True)),
         )
         counts: dict[str, dict[str, Count]] = {}
         for label, (one, name) in asked.items():
@@ -88,7 +90,7 @@ class Reading(Parts):
     def item_stats(self, item_type: str, item_id: object) -> ItemStats:
         """All that is known of an item, stored + pending; a partial one is the last that was known."""
         name = subject(item_type, item_id)
-        found = self._answer(lambda: self.item_reads.item_stats(item_type, item_id))
+        found = self._answer(lambda: self.item_reads.item_stats(check_type(item_type), item_id))
         if found is None or found.partial:
             known = self._last_items.get(name)
             return last_known(known, found, item_type, str(item_id), self.event_types.counters)
@@ -101,7 +103,7 @@ class Reading(Parts):
 
     def hot_items(self, item_type: str, limit: int = 10) -> list[HotRow]:
         """The hot items of a type, those with the most recent views first; the last known ones when SQL is too slow."""
-        found = self._answer(lambda: self.item_reads.hot_items(item_type, limit))
+        found = self._answer(lambda: self.item_reads.hot_items(check_type(item_type), limit))
         if found is None:
             return self._last_hot.get((item_type, limit)) or []
         self._last_hot.put((item_type, limit), found)

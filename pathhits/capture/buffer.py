@@ -145,7 +145,9 @@ class Buffer:
             self._told.append(told)
 
     def _has_room(self, what: str) -> bool:
-        """Whether one more of them may wait; what waits is in any case sent."""
+        """Whether one more of them may wait, if any; what waits is in any case sent."""
+        if not self._settings.enabled:
+            return False
         if self._pid != getpid():
             self.after_fork()
         if self._thread is None:

@@ -119,14 +119,14 @@ class Folder:
 
     def fold_seen(self, seen: Seen, ask: bool) -> None:
         """Take over a view that the app asked about; LookupError when it has to wait for its salts."""
+        if seen.verdict:
+            self.accumulator.refuse(seen.entry.moment, seen.item, seen.verdict)
+            say(seen.item, seen.verdict)
+            return
         viewers, visitor = self.viewer(seen.entry, seen.user_id, ask=ask)
         view = View(seen.entry.moment, seen.item, viewers, visitor, seen.limits, seen.grant)
-        if seen.verdict:
-            self.accumulator.refuse(view.moment, view.item, seen.verdict)
-            say(view.item, seen.verdict)
-        else:
-            take = self.accumulator.candidate if seen.verdict is None else self.accumulator.viewed
-            take(self._with_event(view, seen.entry, seen.user_id))
+        take = self.accumulator.candidate if seen.verdict is None else self.accumulator.viewed
+        take(self._with_event(view, seen.entry, seen.user_id))
 
     def fold_told(self, told: Told, ask: bool) -> None:
         """Take over an event that the app told of; LookupError when it has to wait for its salts."""

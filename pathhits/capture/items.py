@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +82,11 @@ class Items:
             self.by_route[route] = added
         self._anywhere = tuple(one for one in self._by_name.values() if one.asks and not one.route)
         return added
+
+    @property
+    def names(self) -> Collection[str]:
+        """The types that are declared."""
+        return self._by_name.keys()
 
     def on_route(self, name: str | None, pattern: str | None) -> ItemType | None:
         """The type whose items are shown on the route of this name or pattern."""

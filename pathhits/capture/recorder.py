@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pathhits.capture.asking import Asking
 from pathhits.capture.exchange import UNASKED, Exchange, Resolve, current
 from pathhits.capture.guard import Guard
+from pathhits.capture.unseen import unseen
 from pathhits.core.bots import is_prefetch
 from pathhits.core.campaigns import MARK
 from pathhits.core.statuses import Reason, starts_at_zero
@@ -130,10 +131,7 @@ class Recorder:
     def track(self, label: str) -> None:
         """Note one hit on an explicit label; inside a request it is that visitor's."""
         try:
-            exchange = current.get()
-            purpose = "" if exchange is None else exchange.purpose
-            reason = Reason.PREFETCH if is_prefetch(purpose) else ""
-            self._append(self._reader.person(exchange)._replace(reason=reason, name=str(label)))
+            self._append(self._reader.person(current.get())._replace(reason=unseen(), name=str(label)))
         except Exception as error:
             self._guard.failed("internal", error)
 

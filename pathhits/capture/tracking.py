@@ -11,7 +11,6 @@ from pathhits.capture.folding import Told
 from pathhits.capture.guard import Guard
 from pathhits.capture.shares import Shares
 from pathhits.capture.viewing import Viewing
-from pathhits.core.bots import is_bot
 from pathhits.core.clicks import CLICKED_VERB, MAX_REASONS, click_properties, reason_of
 from pathhits.core.eventtypes import MOST, RATED, SEARCH, EventType, EventTypes, properties_text
 from pathhits.core.rules import Refusal, Verdict, check_type, subject
@@ -30,7 +29,6 @@ class Tracking:
         self._viewing = viewing
         self._guard = guard
         self._reasons = Shares(MAX_REASONS)
-        self._drop_bots = settings.bots == "drop"
         self._with_results = settings.search_log == "with_results"
 
     def track(
@@ -57,8 +55,8 @@ class Tracking:
         try:
             entry = self._viewing.person(ip, user_agent)
             user = entry.user if user_id is None else str(user_id)
-            bot = self._drop_bots and user is None and entry.user_agent is not None and is_bot(entry.user_agent)
-            reason = Refusal.BOT if bot else self._unwanted(name, properties)
+            bot = self._viewing.by_bot(entry) if user is None else ""
+            reason = self._viewing.uncounted() or bot or self._unwanted(name, properties)
             self._buffer.tell(
                 Told(entry, name, _item(kind, item_id), amounts, text, user, told_key, reason),
             )
@@ -76,8 +74,8 @@ class Tracking:
         check_type(item_type)
         try:
             entry = self._viewing.person(ip, user_agent)
-            if self._drop_bots and entry.user_agent is not None and is_bot(entry.user_agent):
-                return Verdict(Refusal.BOT)
+            if refusal := self._viewing.uncounted() or self._viewing.by_bot(entry):
+                return Verdict(refusal)
             counted = self._admitted(item_type, {"reason": reason_of(reason)})["reason"]
             if count:
                 amounts = ((SHOWN, count),)

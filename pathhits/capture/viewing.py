@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import Protocol
 
@@ -15,10 +16,15 @@ from pathhits.capture.folding import Seen
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.recorder import Entry, EntryReader
+from pathhits.capture.unseen import unseen
 from pathhits.core.bots import is_bot
 from pathhits.core.rules import Refusal, Verdict, check_type, subject
 from pathhits.hits import ASKED, PASSED, REFUSED, View
 
+logger = logging.getLogger("pathhits")
+
+#: Types of items that were not registered and of which that is said.
+MOST_STRANGE = 20
 #: Views of one request that are a part of its visit; an app may ask about more.
 MOST_VIEWED = 20
 
@@ -42,7 +48,10 @@ class Viewing:
         reader: EntryReader,
         asking: Asking,
         drop_bots: bool,
+        enabled: bool = True,
     ) -> None:
+        self._enabled = enabled
+        self._strange: set[str] = set()
         self._asking = asking
         self._items = items
         self._buffer = buffer
@@ -65,9 +74,9 @@ class Viewing:
             entry.user if user_id is None else str(user_id),
             None,
         )
-        if self._drop_bots and entry.user_agent is not None and is_bot(entry.user_agent):
-            reason: str | None = Refusal.BOT
-        else:
+        self._look_up(item_type)
+        reason: str | None = self.uncounted() or self.by_bot(entry)
+        if not reason:
             reason = self._asked(seen)
         self._buffer.see(seen._replace(verdict=reason))
         if ip is None and user_agent is None:
@@ -88,6 +97,24 @@ class Viewing:
         except Exception as error:
             self._guard.failed("internal", error)
         return None
+
+    def uncounted(self) -> str:
+        """Why nothing counts that the app tells of now, whatever it is; "" when it does."""
+        return unseen() if self._enabled else Refusal.DISABLED
+
+    def _look_up(self, item_type: str) -> None:
+        """Say once of a type that it was not registered, where others were: that is a slip of the pen."""
+        names = self._items.names
+        if not names or item_type in names or item_type in self._strange or len(self._strange) >= MOST_STRANGE:
+            return
+        self._strange.add(item_type)
+        known = ", ".join(sorted(names))
+        logger.warning("track_view(%r): this type is not registered and has no rules; there are %s", item_type, known)
+
+    def by_bot(self, entry: Entry) -> str:
+        """`Refusal.BOT` where it is a bot's doing, and bots do not count; else ""."""
+        is_one = self._drop_bots and entry.user_agent is not None and is_bot(entry.user_agent)
+        return Refusal.BOT if is_one else ""
 
     def person(self, ip: str | None, user_agent: str | None) -> Entry:
         """Whose view, or event, it is: the one given, else the one of the request in progress, else nobody's."""

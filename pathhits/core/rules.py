@@ -32,6 +32,10 @@ class Refusal:
     DAILY_LIMIT = "daily_limit"
     ALREADY_TODAY = "already_today"
     BOT = "bot"
+    PREFETCH = "prefetch"
+    METHOD = "method"
+    DISABLED = "disabled"
+    INVALID = "invalid"
     UNAVAILABLE = "unavailable"
     UNCERTAIN = "uncertain"
     NO_RESULTS = "no_results"
@@ -44,6 +48,10 @@ REFUSALS: dict[str, str] = {
     Refusal.DAILY_LIMIT: "The viewer saw enough items today (UTC).",
     Refusal.ALREADY_TODAY: "The viewer saw the item today (UTC).",
     Refusal.BOT: "The user agent was a crawler, an HTTP library or empty.",
+    Refusal.PREFETCH: "A browser fetched the page ahead, and nobody may have looked at it.",
+    Refusal.METHOD: "The request was a HEAD: nobody sees what it is answered.",
+    Refusal.DISABLED: "Counting is off, ENABLED=0; this is counted nowhere either.",
+    Refusal.INVALID: "The app named no item that can be; the log says what to do.",
     Refusal.UNAVAILABLE: "Redis did not answer in time; the view is judged later.",
     Refusal.UNCERTAIN: "It was sent, and whether Redis kept it cannot be known.",
     Refusal.NO_RESULTS: "The search found nothing, and SEARCH_LOG=with_results.",

@@ -83,7 +83,9 @@ class Settings:
     secret: str = setting(
         "", "", "Key of what must stay the same across restarts; needed by salt_rotation=never.", shown=False
     )
-    enabled: bool = setting(True, "", "0 makes every middleware a plain pass-through that counts nothing.")
+    enabled: bool = setting(
+        True, "", "0 counts nothing: every middleware passes all through, and no view, event or search is taken."
+    )
 
     route_label: RouteLabel = setting("name", "", "What a hit counts under: name, pattern or path, else the next.")
     exclude: tuple[str, ...] = setting(("static", "*.static"), "globs", "Route names or patterns that are not counted.")

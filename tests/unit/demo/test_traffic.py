@@ -69,6 +69,8 @@ def test_everything_that_is_told_apart_happens() -> None:
     }  # fmt: skip
     assert {step.event[2] for step in steps if step.event} == {1, -1}
     assert {name for step in steps for name in step.headers} == {"Referer", "Sec-Purpose", "X-Moz"}
+    ahead = {step.label for step in steps if not step.headers.keys().isdisjoint({"Sec-Purpose", "X-Moz"})}
+    assert ahead == {"product_detail", "brand", "tag", "search", "sheet"}
     assert any("utm_source=" in step.path for step in steps)
     assert max(len(plan.steps) for plan in plans) == 301, "the abuser"
 

@@ -195,6 +195,11 @@ class Settings:
     listener_waits: tuple[float, ...] = setting(
         (10.0, 30.0, 60.0), "s", "Waits before its further calls; the last one holds for all that follow."
     )
+    listener_timeout: float = setting(
+        60.0,
+        "s",
+        "How long one call of a listener may take before it is ended, which is a failure; 0: as long as it does.",
+    )
     deliver_every: float = setting(
         10.0, "s", "How often the clock has listeners called; with new events and after a wait, at once."
     )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 SHORTEST_PASSWORD = 8
 #: Characters of the shortest secret.
 SECRET_LENGTH = 16
+#: Seconds of the longest time limit for a listener: the job that calls it is itself ended after 900.
+LONGEST_LISTENER = 800
 _NOT_NEGATIVE = (
     "fallback_after",
     "cache_recent_views",
@@ -20,6 +22,7 @@ _NOT_NEGATIVE = (
     "cache_hot_items",
     "retention_snapshots",
     "retention_values",
+    "listener_timeout",
     "notify_failures",
     "notify_most",
     "spike_minimum",
@@ -85,6 +88,11 @@ def check(settings: Settings) -> None:
         raise SettingsError(f"SPIKE_FACTOR={settings.spike_factor:g}: give a number above 1")
     if not 0 <= settings.silence_share < 1:
         raise SettingsError(f"SILENCE_SHARE={settings.silence_share:g}: give a share of 1, such as 0.1")
+    if settings.listener_timeout > LONGEST_LISTENER:
+        raise SettingsError(
+            f"LISTENER_TIMEOUT={settings.listener_timeout:g}: give at most {LONGEST_LISTENER} s, as the job that calls "
+            "listeners is ended after 900, or 0 for no limit"
+        )
     _check_notify(settings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +270,107 @@ def test_a_slow_listener_keeps_its_delivery(hits: PathHits, monkeypatch: pytest.
         end.set()
         assert running.result(30).done == 1
     assert len(calls) == 1
+
+
+def test_a_slow_listener_holds_up_no_other(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "TURN", 0.2)
+    calls: list[tuple[str, str]] = []
+
+    @hits.on("*", name="a.slow")
+    def slow(event: Event) -> None:
+        calls.append(("slow", event.item_id))
+        if [name for name, _ in calls].count("slow") == 2:
+            view(hits, "meanwhile")
+        time.sleep(0.3)
+
+    hits.on("*", name="b.quick")(lambda event: calls.append(("quick", event.item_id)))
+    view(hits, *range(10))
+    report = hits.deliver()
+    assert (report.done, report.failed, report.dead) == (22, 0, 0)
+    assert len(set(calls)) == len(calls) == 22
+    fifth = [place for place, (name, _) in enumerate(calls) if name == "slow"][4]
+    early = [item for name, item in calls[:fifth] if name == "quick"]
+    assert sorted(early) == sorted([*map(str, range(10)), "meanwhile"])
+    assert {(row["state"], row["attempts"], row["taken_until"]) for row in deliveries(hits)} == {(tables.DONE, 1, 0)}
+
+
+def test_what_a_run_has_no_time_for_is_as_it_was(hits: PathHits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "LONGEST_RUN", 0.1)
+    hits.on("*", name="slow")(lambda event: time.sleep(0.2))
+    view(hits, *range(5))
+    before = {row["id"]: row for row in deliveries(hits)}
+    assert hits.deliver().done == 1
+    left = [row for row in deliveries(hits) if row["state"] == tables.DUE]
+    assert len(left) == 4
+    assert all(row == before[row["id"]] for row in left)
+
+
+@pytest.mark.parametrize(("chance", "first"), [(1, "young"), (0, "old")])
+def test_the_last_ones_to_wait_come_first_but_in_some_runs(
+    hits: PathHits, monkeypatch: pytest.MonkeyPatch, chance: int, first: str
+) -> None:
+    monkeypatch.setattr(random, "randrange", lambda _: chance)
+    monkeypatch.setattr(job, "LONGEST_RUN", 0.1)
+    calls: list[str] = []
+
+    def hear(name: str, event: Event) -> None:
+        calls.append(name)
+        time.sleep(0.2)
+
+    for name, pattern in (("old", "product.viewed"), ("young", "story.viewed")):
+        hits.on(pattern, name=name)(partial(hear, name))
+    view(hits, 1, 2, 3)
+    time.sleep(0.002)  # moments are told in milliseconds
+    view(hits, 1, item_type="story")
+    hits.deliver()
+    assert calls == [first]
+
+
+def test_a_listener_that_hangs_is_ended_by_the_worker(
+    hits: PathHits, database_url: str, tmp_path: Path, start_process: Callable[..., Process]
+) -> None:
+    (tmp_path / "shop.py").write_text(HANGING)
+    hits.deliveries.register({"hangs": "*", "quick": "*"})
+    view(hits, "a", "b")
+    env = {"REDIS_URL": hits.settings.redis_url, "DATABASE_URL": database_url, "HEARD": str(tmp_path / "heard")}
+    env |= {"PATHHITS_APP": "shop", "PYTHONPATH": f"{ROOT}:{tmp_path}", "PATHHITS_LISTENER_TIMEOUT": "0.5"}
+    env |= {"PATHHITS_LISTENER_WAITS": "0.1", "PATHHITS_DELIVER_EVERY": "1", "PATHHITS_SYNC_EVERY": "1"}
+    worker = start_process([sys.executable, str(ROOT / "worker.py")], env=env)
+    heard = tmp_path / "heard"
+    wait_until(lambda: heard.exists() and set(heard.read_text().split()) >= {"a", "b"}, 60.0, "others are called")
+    _count(hits, "c")
+    wait_until(lambda: "c" in heard.read_text().split(), 60.0, "syncs and others go on")
+    wait_until(lambda: hits.deliveries.counts() == {"due": 0, "dead": 3}, 90.0, "the attempts are over")
+    worker.terminate()
+    assert {(one.listener, one.attempts) for one in hits.dead_deliveries()} == {("hangs", 3)}
+    assert {one.error for one in hits.dead_deliveries()} == {
+        "TimeoutError: it was ended after 0.5 s (LISTENER_TIMEOUT)"
+    }
+    assert sorted(heard.read_text().split()) == ["a", "b", "c"]
+
+
+#: An app with a listener that hangs, whatever an Exception says, and one that writes down what it hears.
+HANGING = """
+import os, time
+from pathhits import PathHits
+
+hits = PathHits()
+
+
+@hits.on("*", name="hangs")
+def hangs(event):
+    while True:
+        try:
+            time.sleep(600)
+        except Exception:
+            pass
+
+
+@hits.on("*", name="quick")
+def quick(event):
+    with open(os.environ["HEARD"], "a") as file:
+        print(event.item_id, file=file)
+"""
 
 
 def test_an_event_that_kills_its_worker_holds_up_no_other_and_ends_as_dead(hits: PathHits) -> None:

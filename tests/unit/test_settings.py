@@ -122,6 +122,8 @@ IMPOSSIBLE: list[tuple[str, Any, str]] = [
     ("deliver_every", 0, "give a number above 0"),
     ("listeners_off", 5, "give a list, or words separated by commas"),
     ("listener_attempts", 0, "give a number above 0"),
+    ("listener_timeout", -1, "give 0 or more"),
+    ("listener_timeout", 801, "give at most 800 s"),
     ("listener_waits", "", "give seconds such as 10,30,60"),
     ("listener_waits", "10,-1", "give seconds such as 10,30,60"),
     ("listener_waits", "soon", "give seconds such as 10,30,60"),
@@ -408,6 +410,7 @@ _TEXTS: dict[str, st.SearchStrategy[str]] = {
     "deliver_every": _seconds,
     "listeners_off": st.lists(_words).map(",".join),
     "listener_attempts": _counts,
+    "listener_timeout": st.sampled_from(["0", "0.5", "60", "800"]),
     "listener_waits": st.lists(_seconds, min_size=1, max_size=4).map(",".join),
     "retention_snapshots": st.integers(0, MOST).map(str),
     "notify_to": st.just(""),  # others need an SMTP server

@@ -119,11 +119,17 @@ class Deliveries:
 
         return write(self._engine, work)
 
-    def take(self, names: Collection[str], now: int, lease: int, limit: int) -> list[Delivery]:
+    def waiting(self, names: Collection[str], now: int) -> dict[str, int]:
+        """Since when (ms) rows wait that nobody has taken yet, by listener, of those who have any due at ``now``."""
+        c = tables.deliveries.c
+        due = (c.state == DUE, c.due_at <= now, c.taken_until == 0, c.listener.in_(names))
+        return dict(self._rows(select(c.listener, func.min(c.due_at)).where(*due).group_by(c.listener)))
+
+    def take(self, names: Collection[str], now: int, lease: int, limit: int, *, lost: bool = True) -> list[Delivery]:
         """Take at most ``limit`` rows that are due at ``now`` (ms) for ``lease`` milliseconds, the oldest first.
 
         A row whose lease ran out, as its worker died, comes after the others, alone, and that is counted: an
-        event that kills its worker holds up no other, and ends as dead.
+        event that kills its worker holds up no other, and ends as dead. It is left where ``lost`` ones are not wanted.
         """
 
         def work(connection: Connection) -> list[Delivery]:
@@ -133,9 +139,9 @@ class Deliveries:
             fresh = wanted.where(c.taken_until == 0).order_by(c.due_at)
             values: dict[str, Any] = {"taken_until": now + lease}
             ids = connection.scalars(fresh.limit(limit)).all()
-            if not ids:
-                lost = wanted.where(c.taken_until > 0, c.taken_until <= now).order_by(c.taken_until)
-                ids = connection.scalars(lost.limit(1)).all()
+            if not ids and lost:
+                over = wanted.where(c.taken_until > 0, c.taken_until <= now).order_by(c.taken_until)
+                ids = connection.scalars(over.limit(1)).all()
                 values["lost"] = c.lost + 1
             if not ids:
                 return []
@@ -149,6 +155,12 @@ class Deliveries:
         c = tables.deliveries.c
         changed = update(tables.deliveries).where(c.id.in_(ids), c.state == DUE, c.taken_until > 0)
         write(self._engine, lambda connection: connection.execute(changed.values(taken_until=until)))
+
+    def let_go(self, ids: Collection[int]) -> None:
+        """Let others take these rows, which are as they were."""
+        c = tables.deliveries.c
+        changed = update(tables.deliveries).where(c.id.in_(ids), c.state == DUE)
+        write(self._engine, lambda connection: connection.execute(changed.values(taken_until=0)))
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write down what became of rows that were taken, and let go of them."""

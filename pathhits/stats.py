@@ -345,7 +345,11 @@ class Stats:
     def _counter_by_hour(self, name: str, window: Window, item: tuple[str, object] | None) -> Mapping[int, int]:
         """What events added to a counter of an item."""
         if item is None:
-            raise ValueError(f"{name} are counted by item: give item=(type, id)")
+            known = ", ".join(sorted(METRICS - {VIEWS}))
+            raise ValueError(
+                f"{name!r} is not counted of the whole site: {known} are; views, and what events add to (likes), are"
+                " counted by item: give item=(type, id)"
+            )
         live, only = self._scan(), subject(*item)
         stored = self._reads.item_counter_hours(name, only, window, list(live))
         return self._with_pending(stored, live, lambda deltas: _sum(deltas, name, window, subject=only))

@@ -42,11 +42,17 @@ class Forgetting(Running):
 
         What is in Redis is moved into SQL first; what a web process still holds comes a second later: run it again
         then. Of keyed ids those of the last days are found, as their salts are still there; older ones lead to nobody
-        already. Raises `PathHitsError` when nobody is named, `StoreUnavailable` or `NotMigrated`.
+        already. Raises `PathHitsError` when nobody is named, or an address that is none or alone, `StoreUnavailable` or
+        `NotMigrated`.
         """
         user = "" if user_id is None else kept(str(user_id), USER_LENGTH)
         if not user and not ip:
             raise PathHitsError("say who is to be forgotten: a user's id, or --ip with --user-agent")
+        if ip and user_agent is None:
+            raise PathHitsError("forget(ip=...): give user_agent= too, to the letter; a visitor is known by both")
+        address = client_address(ip or "", "", 0)
+        if ip and not address:
+            raise PathHitsError("forget(ip=...): give an address, as 192.0.2.1 or 2001:db8::1")
         from pathhits.storage.sql.forgetting import Forgetting as Log
 
         self.sync(force=True)
@@ -58,7 +64,6 @@ class Forgetting(Running):
         if user:
             users = {user, *(user_id_of(str(user_id), salt) for salt in salts)}
         if ip:
-            address = client_address(ip, "", 0)
             visitors = {visitor_id(address, user_agent or "", salt) for salt in salts}
         return ForgetReport(Log(self.engine).forget(users, visitors), len(users) + len(visitors))
 

@@ -19,6 +19,10 @@ def listeners_command(hits: PathHits, forget: str | None, as_json: bool) -> None
     """Print the listeners that events are kept for, with what waits for them."""
     deliveries = hits.deliveries
     if forget is not None:
+        names = [one.name for one in deliveries.listeners()]
+        if forget not in names:
+            there = f"there are {', '.join(names)}" if names else "none is known yet"
+            raise click.UsageError(f"no listener is called {forget!r}: {there}")
         click.echo(f"{forget} is forgotten, and {deliveries.forget(forget):,} deliveries with it.")
         return
     known = deliveries.listeners()

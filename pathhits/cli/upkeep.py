@@ -104,16 +104,18 @@ def prune_command(hits: PathHits, as_json: bool) -> None:
 @click.command("forget")
 @click.argument("user_id", metavar="[USER]", required=False)
 @click.option("--ip", help="Forget the visitor of this address instead, with --user-agent.")
-@click.option("--user-agent", default="", help="What the visitor's browser called itself, to the letter.")
+@click.option("--user-agent", help="What the visitor's browser called itself, to the letter.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @with_hits
 def forget_command(
-    hits: PathHits, user_id: str | None, ip: str | None, user_agent: str, yes: bool, as_json: bool
+    hits: PathHits, user_id: str | None, ip: str | None, user_agent: str | None, yes: bool, as_json: bool
 ) -> None:
     """Take a user, or a visitor, out of the event log. The events stay, and every count, but they are nobody's."""
     if not user_id and not ip:
         raise click.UsageError("give a user's id, or --ip with --user-agent")
+    if ip and user_agent is None:
+        raise click.UsageError("--ip goes with --user-agent: a visitor is known by both, and to the letter")
     if not yes:
         click.confirm("What is known of whose events these are will be gone. Go on?", abort=True)
     report = hits.forget(user_id, ip=ip, user_agent=user_agent)

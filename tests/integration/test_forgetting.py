@@ -80,6 +80,10 @@ def test_a_visitor_is_found_by_address_and_agent_also_where_it_is_pending(hits: 
     visit(hits, 2)
     hits.flush(30.0)
     assert hits.forget(ip="198.51.100.1", user_agent="another").events == 0
+    with pytest.raises(PathHitsError, match="give user_agent= too"):
+        hits.forget(ip="198.51.100.1")
+    with pytest.raises(PathHitsError, match="give an address"):
+        hits.forget(ip="the office", user_agent=AGENT)
     assert hits.forget(ip="198.51.100.1", user_agent=AGENT).events == 2
     assert [row["user_agent"] for row in events(hits)].count("") == 2
 

@@ -299,3 +299,5 @@ def test_a_counter_has_a_series_stored_and_pending(hits: PathHits) -> None:
     assert sum(likes()) == -2
     with pytest.raises(ValueError, match="give item="):
         hits.series("likes", since, now)
+    with pytest.raises(ValueError, match="'hitz' is not counted of the whole site: bounces, hits, requests, seconds"):
+        hits.series("hitz", since, now)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 import pytest
 from click.testing import CliRunner
 
+from pathhits import PathHits
 from pathhits.cli import group
 from pathhits.jobs.schedule import SCHEDULE
 from tests.integration.cli.running import ASK_BOTH, ASK_SQL, PASSWORD, Run, one_line
@@ -71,6 +74,26 @@ def test_a_wrong_setting_is_misuse_and_one_line(
 def test_a_wrong_command_or_option_is_misuse(arguments: list[str], run_sqlite: Run) -> None:
     result = run_sqlite(*arguments, exit_code=2)
     assert "Usage:" in result.output
+
+
+def test_a_visitor_is_forgotten_by_address_and_agent_together(run_sqlite: Run) -> None:
+    run_sqlite("db", "upgrade")
+    result = run_sqlite("forget", "--ip", "192.0.2.1", "--yes", exit_code=2)
+    assert "--ip goes with --user-agent" in result.stderr
+    wrong = run_sqlite("forget", "--ip", "the office", "--user-agent", "", "--yes", exit_code=1)
+    assert "give an address" in wrong.stderr
+
+
+def test_a_listener_that_there_is_not_is_not_forgotten(run_sqlite: Run) -> None:
+    run_sqlite("db", "upgrade")
+    none = run_sqlite("listeners", "--forget", "remembr", exit_code=2)
+    assert "no listener is called 'remembr': none is known yet" in none.stderr
+    with closing(PathHits()) as hits:
+        hits.deliveries.register({"remember": "*", "tell": "*.viewed"})
+    some = run_sqlite("listeners", "--forget", "remembr", exit_code=2)
+    assert "no listener is called 'remembr': there are remember, tell" in some.stderr
+    run_sqlite("listeners", "--forget", "remember")
+    run_sqlite("listeners", "--forget", "remember", exit_code=2)
 
 
 @pytest.mark.parametrize("command", [[], ["db", "upgrade"], *([name] for name in group.commands)], ids=" ".join)

@@ -131,7 +131,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One thing to read. What is ``private`` shows more than counts, and is never public."""
+    """One thing to read. What is ``private`` shows more than counts, and is never public.
+
+    ``tables`` are the lists of an answer that has several: CSV has one of them, ``of`` says which.
+    """
 
     name: str
     help: str
@@ -140,11 +143,27 @@ class Endpoint:
     takes: tuple[str, ...] = PERIOD
     own: tuple[Parameter, ...] = field(default=())
     private: bool = False
+    tables: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """All parameters there are."""
-        return (*(PARAMETERS[name] for name in self.takes), *self.own)
+        return (*(PARAMETERS[name] for name in self.takes), *self.its)
+
+    @property
+    def its(self) -> tuple[Parameter, ...]:
+        """The parameters that it has for itself."""
+        if not self.tables:
+            return self.own
+        says = f"The list that CSV has, by default {self.tables[0]}; JSON has them all."
+        return (*self.own, Parameter("of", says, {"type": "string", "enum": list(self.tables)}))
+
+    def table(self, own: Mapping[str, str]) -> str:
+        """The list that CSV is to have, "" where there is but one. Raises `BadParameter`."""
+        text = own.get("of", "") if self.tables else ""
+        if text and text not in self.tables:
+            raise BadParameter("of", f"give one of {', '.join(self.tables)}")
+        return text or (self.tables or ("",))[0]
 
 
 def _events(asked: Asked) -> Events:
@@ -222,14 +241,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         lambda asked: resources.item(asked.hits, asked.view, asked.query, *asked.item),
         (*PERIOD, "by"),
         (Parameter(_TYPE.name, _TYPE.help, _TYPE.schema, True), Parameter(_ID.name, _ID.help, _ID.schema, True)),
+        tables=("points", "counters", "hot_changes"),
     ),
     Endpoint(
         "hot",
-        "The items of a type that are hot now.",
+        "The items that are hot now.",
         HotItems,
-        lambda asked: resources.hot(asked.hits, asked.query, asked.needed("type")),
+        lambda asked: resources.hot(asked.hits, asked.query, asked.item_type),
         ("tz", "limit"),
-        (Parameter(_TYPE.name, _TYPE.help, _TYPE.schema, True),),
+        (_TYPE,),
     ),
     Endpoint(
         "searches",
@@ -269,5 +289,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         lambda asked: health(asked.hits, asked.query),
         ("tz",),
         private=True,
+        tables=("checks", "dead", "failed", "jobs", "syncs"),
     ),
 )
+BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}

@@ -180,15 +180,22 @@ def items(view: View, query: Query, item_type: str | None = None) -> Items:
     return Items(tuple(rows), page.total, query.page, query.limit)
 
 
-def hot(hits: PathHits, query: Query, item_type: str) -> HotItems:
-    """The items of a type that are hot now."""
-    found = hits.item_reads.hot_items(item_type, query.limit)
+def hot(hits: PathHits, query: Query, item_type: str | None = None) -> HotItems:
+    """The items that are hot now, of one type or all; those with the most recent views first."""
+    kinds = item_types(hits) if item_type is None else [item_type]
+    found = [row for kind in kinds for row in hits.item_reads.hot_items(kind, query.limit)]
+    found.sort(key=lambda row: (-row.recent_views, row.item_type, row.item_id))
     return HotItems(
         tuple(
             HotItem(row.item_type, row.item_id, row.recent_views, row.views, row.visitors, _here(row.hot_since, query))
-            for row in found
+            for row in found[: query.limit]
         )
     )
+
+
+def item_types(hits: PathHits) -> list[str]:
+    """The types the app declares, and those that SQL has items of."""
+    return sorted({*(declared.name for declared in hits.items), *hits.reads.item_types()})
 
 
 def item(hits: PathHits, view: View, query: Query, item_type: str, item_id: str) -> Item:

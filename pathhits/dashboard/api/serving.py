@@ -68,11 +68,12 @@ class Api:
         self._check(private=endpoint.private)
         chosen = form or _accepted()
         given = _given()
-        own = {one.name for one in endpoint.own}
+        own = {one.name for one in endpoint.its}
         query = read_query({name: value for name, value in given.items() if name not in own}, allowed=endpoint.takes)
         asked = Asked(self._hits, query, {name: value for name, value in given.items() if name in own})
+        which = endpoint.table(asked.own)
         answer = endpoint.answer(asked)
-        text = to_csv(answer) if chosen == "csv" else to_json(answer)
+        text = to_csv(answer, which) if chosen == "csv" else to_json(answer)
         response = answered(text, _TYPES[chosen])
         is_settled = query.until.astimezone(UTC) < datetime.now(UTC) - SETTLED and "range" in endpoint.takes
         response.headers["Cache-Control"] = f"private, max-age={KEPT}" if is_settled else "private, no-cache"

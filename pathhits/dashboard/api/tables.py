@@ -14,15 +14,15 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from pathhits.dashboard.api.shapes import Active, Drops, Health, Item, Series, Summary, types_of
+from pathhits.dashboard.api.shapes import Active, Drops, Series, Summary, types_of
 
 #: What a formula begins with; some spreadsheets take the full-width forms for the same.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-def to_csv(answer: Any) -> str:
-    """The rows of an answer with a line of names before them."""
-    names, rows = table(answer)
+def to_csv(answer: Any, which: str = "") -> str:
+    """The rows of an answer with a line of names before them; of the list that is its field ``which``."""
+    names, rows = table(answer, which)
     return written(names, rows)
 
 
@@ -55,8 +55,10 @@ def safe(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULAS) else text
 
 
-def table(answer: Any) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
-    """The table of an answer: its names and rows."""
+def table(answer: Any, which: str = "") -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+    """The table of an answer, or of one of its fields: its names and rows."""
+    if which:
+        return _rows(getattr(answer, which), None, _names_of(answer, which))
     if isinstance(answer, Summary):
         return ("figure", "value", "compared", "before", "change"), _figures(answer)
     if isinstance(answer, Drops):
@@ -64,9 +66,7 @@ def table(answer: Any) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
         return ("reason", "requests"), [*parts, *((row.reason, row.requests) for row in answer.rows)]
     if isinstance(answer, Active):
         return _rows([answer], Active)
-    if isinstance(answer, Health):
-        return _rows(answer.checks, None, ("what", "state", "says"))
-    if isinstance(answer, Series | Item):
+    if isinstance(answer, Series):
         return _rows(answer.points, None, _names_of(answer, "points"))
     return _rows(answer.rows, None, _names_of(answer, "rows"))
 

@@ -98,7 +98,7 @@ def make_chart(look: Look, view: View) -> Plot:
     """The chart of the chosen metric."""
     key = metric_of(view)
     name, unit = METRICS[key]
-    query = by_day(view.query) if key == "visitors" else view.query
+    query = chart_query(view)
     found = resources.series(look, query)
     value = value_of(key)
     return make_plot(
@@ -109,6 +109,11 @@ def make_chart(look: Look, view: View) -> Plot:
         [(point.start, value(point)) for point in found.before] if query.compare else None,
         (span_of(query.period), span_of(query.before)),
     )
+
+
+def chart_query(view: View) -> Query:
+    """What the chart shows: visitors, which are counted by day, in steps of days."""
+    return by_day(view.query) if metric_of(view) == "visitors" else view.query
 
 
 def value_of(key: str) -> Callable[[Point], Value]:

@@ -9,7 +9,9 @@ from flask import Blueprint, Response, request
 from pathhits.app import PathHits
 from pathhits.core.rules import check_type
 from pathhits.dashboard.api import resources
+from pathhits.dashboard.api.endpoints import BY_NAME
 from pathhits.dashboard.api.shapes import Item
+from pathhits.dashboard.pages.csvs import csv_url
 from pathhits.dashboard.pages.plot import make_plot
 from pathhits.dashboard.pages.view import View, read_view, span_of
 from pathhits.dashboard.queries import BadParameter
@@ -53,6 +55,9 @@ class Items:
             item=found,
             facts=_facts(found),
             counters=found.counters,
+            csv_urls={
+                table: csv_url(view.query, "item", type=kind, id=identity, of=table) for table in BY_NAME["item"].tables
+            },
             plot=make_plot("Views", view.query, "count", points, None),
             in_period=sum(point.views for point in found.points),
             span=span_of(view.query.period),

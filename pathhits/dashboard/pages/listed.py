@@ -9,7 +9,7 @@ from pathhits.app import PathHits
 from pathhits.browsing import View as Look
 from pathhits.core.periods import bucket_starts
 from pathhits.dashboard.api import resources
-from pathhits.dashboard.api.shapes import HotItem, Items
+from pathhits.dashboard.api.shapes import Items
 from pathhits.dashboard.chart import sparkline
 from pathhits.dashboard.pages.lists import Bar, BarList, Tabs, shares
 from pathhits.dashboard.pages.view import FILTER_NAMES, View
@@ -134,7 +134,7 @@ def search_list(hits: PathHits, view: View, query: Query, *, failed: bool) -> Ba
 def hot_list(hits: PathHits, view: View, query: Query) -> BarList:
     """The items that are hot now, whatever the period."""
     # One more than is shown says whether there are more.
-    found = hot_items(hits, replace(query, limit=query.limit + 1))
+    found = resources.hot(hits, replace(query, limit=query.limit + 1)).rows
     top = found[: query.limit]
     rows = [
         Bar(
@@ -153,17 +153,6 @@ def hot_list(hits: PathHits, view: View, query: Query) -> BarList:
         f"Nothing is hot: an item becomes hot with {hits.settings.hot_at} views in seven days.",
         all_url=to("hot"), mono=True,
     )  # fmt: skip
-
-
-def hot_items(hits: PathHits, query: Query) -> list[HotItem]:
-    """The hot items of every type there is, those with the most recent views first."""
-    found = [row for kind in item_types(hits) for row in resources.hot(hits, query, kind).rows]
-    return sorted(found, key=lambda row: (-row.recent_views, row.item_type, row.item_id))
-
-
-def item_types(hits: PathHits) -> Sequence[str]:
-    """The types the app declares, and those that SQL has items of."""
-    return sorted({*(declared.name for declared in hits.items), *hits.reads.item_types()})
 
 
 def _courses(look: Look, query: Query, labels: Sequence[str]) -> dict[str, str]:

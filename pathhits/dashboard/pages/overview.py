@@ -16,7 +16,8 @@ from pathhits.browsing import View as Look
 from pathhits.dashboard.access import Access
 from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.shapes import Items
-from pathhits.dashboard.pages.figures import make_chart, make_figures
+from pathhits.dashboard.pages.csvs import csv_url
+from pathhits.dashboard.pages.figures import chart_query, make_chart, make_figures
 from pathhits.dashboard.pages.listed import hot_list, item_list, path_list, search_list, value_cards
 from pathhits.dashboard.pages.lists import BarList, Tabs
 from pathhits.dashboard.pages.view import View, read_view
@@ -62,6 +63,7 @@ class Overview:
             site=request.host,
             figures=make_figures(view, found),
             plot=make_chart(look, view),
+            csv_url=csv_url(chart_query(view), "series"),
             cards=self._cards(look, view, narrow, items),
             is_empty=not found.figures.hits and not drops.requests and not self._was_ever_hit(),
             dropped=drops.requests - drops.hits,

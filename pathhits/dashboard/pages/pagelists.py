@@ -11,12 +11,11 @@ from flask import Blueprint, Response, request
 from pathhits.app import PathHits
 from pathhits.core.statuses import REASONS
 from pathhits.dashboard.api import resources
-from pathhits.dashboard.pages.figures import make_chart, make_figures
+from pathhits.dashboard.pages.csvs import csv_url
+from pathhits.dashboard.pages.figures import chart_query, make_chart, make_figures
 from pathhits.dashboard.pages.listed import (
     TITLES,
-    hot_items,
     item_list,
-    item_types,
     path_list,
     search_list,
     value_cards,
@@ -24,14 +23,12 @@ from pathhits.dashboard.pages.listed import (
 )
 from pathhits.dashboard.pages.lists import BarList
 from pathhits.dashboard.pages.view import Link, View, read_view
-from pathhits.dashboard.queries import BadParameter
+from pathhits.dashboard.queries import LARGEST_LIMIT, BadParameter
 from pathhits.dashboard.rendering import Renderer, to
 from pathhits.settings import DIMENSIONS
 
 #: Rows of one page of a list.
 ROWS = 50
-#: Hot items of one type that the page of all of them has.
-MOST_HOT = 500
 #: Queries that a list of searches shows at most: they are summed anew for each page.
 LAST_SEARCH = 10_000
 
@@ -95,7 +92,7 @@ class Lists:
         view = read_view(request, "paths")
         query = replace(view.query, limit=ROWS, filter=None)
         found = path_list(self._hits.browsing.view(), View(replace(query, page=1, search=""), "overview"), query)
-        return self._list(view, found)
+        return self._list(view, found, csv_url(query, "paths"))
 
     def items(self) -> Response:
         """Every item of the period, of one type or all."""
@@ -103,10 +100,11 @@ class Lists:
         look, chosen = self._hits.browsing.view(), view.own["type"]
         query = replace(view.query, limit=ROWS, filter=None)
         types = [Link("All types", view.url(type=""), not chosen)]
-        types += [Link(name, view.url(type=name), name == chosen) for name in item_types(self._hits)]
+        types += [Link(name, view.url(type=name), name == chosen) for name in resources.item_types(self._hits)]
         return self._list(
             view,
             item_list(view, resources.items(look, query, chosen or None), chosen or None),
+            csv_url(query, "items", type=chosen),
             types if len(types) > 2 else [],
         )
 
@@ -119,7 +117,8 @@ class Lists:
         narrow = View(replace(query, page=1, search="", filter=None), "overview")
         kept = self._hits.settings.dimensions
         others = [Link(TITLES[one], view.url(of=one), one == view.own["of"]) for one in DIMENSIONS if one in kept]
-        return self._list(view, value_list(self._hits.browsing.view(), narrow, query, view.own["of"]), others)
+        found = value_list(self._hits.browsing.view(), narrow, query, view.own["of"])
+        return self._list(view, found, csv_url(query, "values", of=view.own["of"]), others)
 
     def searches(self) -> Response:
         """Every query that was searched for, or searched for in vain."""
@@ -127,14 +126,18 @@ class Lists:
         failed = view.own["failed"] == "1"
         if view.query.page * ROWS > LAST_SEARCH:
             raise BadParameter("page", f"only the first {LAST_SEARCH:,} queries are shown: give a shorter period")
-        found = search_list(self._hits, view, replace(view.query, limit=ROWS, filter=None), failed=failed)
+        query = replace(view.query, limit=ROWS, filter=None)
+        found = search_list(self._hits, view, query, failed=failed)
         kinds = [Link("Popular", view.url(failed=""), not failed)]
         kinds += [Link("Found nothing", view.url(failed="1"), failed)]
-        return self._list(view, found, kinds, searchable=False)
+        csv = csv_url(query, "searches", failed="1" if failed else "")
+        return self._list(view, found, csv, kinds, searchable=False)
 
-    def _list(self, view: View, found: BarList, types: Sequence[Link] = (), *, searchable: bool = True) -> Response:
+    def _list(
+        self, view: View, found: BarList, csv: str, types: Sequence[Link] = (), *, searchable: bool = True
+    ) -> Response:
         return self._renderer.page(
-            "list.html", view=view, searchable=searchable, list=found, types=types,
+            "list.html", view=view, searchable=searchable, list=found, types=types, csv_url=csv,
             paging=paging(view, found.total, len(found.rows)),
             sorts=[
                 Link("Most first", view.url(sort="most"), view.query.sort == "most"),
@@ -157,6 +160,7 @@ class Lists:
             path=view.query.path,
             figures=make_figures(view, found),
             plot=make_chart(look, view),
+            csv_url=csv_url(chart_query(view), "series"),
             cards=[
                 *(item_list(view, resources.items(look, replace(query, filter=None), kind), kind) for kind in kinds),
                 # A click leads to the overview of all that came from there: two filters at once have no answer.
@@ -169,7 +173,8 @@ class Lists:
     def hot(self) -> Response:
         """Every item that is hot now."""
         view = read_view(request, "hot")
-        found = hot_items(self._hits, replace(view.query, limit=MOST_HOT))
+        query = replace(view.query, page=1, limit=LARGEST_LIMIT)
+        found = resources.hot(self._hits, query).rows
         top = max((row.recent_views for row in found), default=1)
         rows = [
             HotRow(
@@ -182,6 +187,7 @@ class Lists:
             "hot.html",
             view=view,
             rows=rows,
+            csv_url=csv_url(query, "hot"),
             hot_at=self._hits.settings.hot_at,
             cold_below=self._hits.settings.cold_below,
         )
@@ -197,7 +203,9 @@ class Lists:
         for name, says, requests, counted in every:
             parts.append(Part(name, says, requests, requests / whole, start, counted))
             start += requests / whole
-        return self._renderer.page("drops.html", view=view, requests=found.requests, parts=parts)
+        return self._renderer.page(
+            "drops.html", view=view, csv_url=csv_url(view.query, "drops"), requests=found.requests, parts=parts
+        )
 
 
 def paging(view: View, total: int | None, shown: int, rows: int = ROWS) -> Paging:

@@ -14,8 +14,10 @@ from rq.serializers import JSONSerializer
 
 from pathhits.app import PathHits
 from pathhits.dashboard.api import resources
+from pathhits.dashboard.api.endpoints import BY_NAME
 from pathhits.dashboard.api.health import health
 from pathhits.dashboard.api.shapes import EventRow
+from pathhits.dashboard.pages.csvs import csv_url
 from pathhits.dashboard.pages.pagelists import paging
 from pathhits.dashboard.pages.view import read_view
 from pathhits.dashboard.queries import BadParameter
@@ -53,6 +55,7 @@ class Watch:
             rows=found.rows,
             properties=_properties,
             total=found.total,
+            csv_url=csv_url(query, "events", name=view.own["name"], **_item(view.own["item"])),
             paging=paging(view, total, len(found.rows), ROWS),
         )
 
@@ -65,6 +68,7 @@ class Watch:
             "health.html",
             view=view,
             health=found,
+            csv_urls={table: csv_url(view.query, "health", of=table) for table in BY_NAME["health"].tables},
             checks=sorted(found.checks, key=lambda one: ("error", "warning", "ok").index(one.state)),
             done=int(done) if done.isascii() and done.isdigit() and len(done) < 10 else None,
         )
@@ -88,6 +92,12 @@ class Watch:
             settings = self._hits.settings
             raise StoreUnavailable(explain(error, settings.queue_url or settings.redis_url)) from error
         return 1
+
+
+def _item(item: str) -> dict[str, str]:
+    """An item as the API has it: by its type and its id."""
+    kind, _, identity = item.partition(":")
+    return {"type": kind, "id": identity} if identity else {}
 
 
 def _properties(row: EventRow) -> str:

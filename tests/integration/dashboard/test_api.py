@@ -96,7 +96,7 @@ def problem(response: TestResponse, status: int) -> dict[str, Any]:
 def test_each_endpoint_answers_in_both_forms(hits: PathHits) -> None:
     client = client_of(hits)
     for endpoint in ENDPOINTS:
-        own = {"item": "?type=product&id=7", "hot": "?type=product", "values": "?of=browser"}.get(endpoint.name, "")
+        own = {"item": "?type=product&id=7", "values": "?of=browser"}.get(endpoint.name, "")
         as_json = client.get(f"{API}/{endpoint.name}{own}")
         assert (as_json.status_code, as_json.content_type) == (200, "application/json"), as_json.text
         as_csv = client.get(f"{API}/{endpoint.name}.csv{own}")
@@ -139,7 +139,9 @@ def test_a_bad_parameter_is_named_and_an_unknown_one_too(lite: PathHits) -> None
         ("active?range=7d", "range"),
         ("item?type=product", "id"),
         ("item?type=Pro%00duct&id=1", "type"),
-        ("hot", "type"),
+        ("hot?type=No!", "type"),
+        ("health.csv?of=points", "of"),
+        ("item?type=product&id=1&of=checks", "of"),
         ("values", "of"),
         ("sources?of=browser", "of"),
         ("series?browser=Firefox&by=hour", "by"),

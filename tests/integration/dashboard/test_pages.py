@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import time
 from collections import Counter
@@ -159,10 +161,70 @@ def test_there_is_a_way_to_all_hot_items_where_there_are_more(reader: Reader, ho
         ids = tables.items.c.item.like("product:p%")
         values = {"is_hot": 1, "recent_views": tables.items.c.view_count, "recent_at": now}
         connection.execute(update(tables.items).where(ids).values(values))
+    [(_, *told)] = csvs(reader, "/hot").values()
+    assert [row[:2] for row in told] == [["product", f"p{n:02d}"] for n in range(hot)]
     page = reader.get("/?range=7d").text
     assert [name for name, _ in rows(page, "Hot now")] == [f"p{n:02d}hot" for n in range(10)]
     card = page.partition('<caption class="sr">Hot now</caption>')[2].partition("</section>")[0]
     assert re.findall(r'href="/_pathhits/hot">(.*?)</a>', card) == [words] * bool(words)
+
+
+def csvs(reader: Reader, path: str) -> dict[str, list[list[str]]]:
+    """Every table as CSV to which a page links, by the name of its link."""
+    page = reader.get(path)
+    assert page.status_code == 200, page.text
+    found = {}
+    for url, name in re.findall(r'<a href="([^"]*)" aria-label="([^"]*) as CSV">', page.text):
+        answer = reader.client.get(unescape(url))
+        assert (answer.status_code, answer.mimetype) == (200, "text/csv"), answer.text
+        found[name] = list(csv.reader(io.StringIO(answer.text)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "heading"),
+    [
+        ("/paths?range=7d", "Paths"),
+        ("/paths?range=7d&search=a", "Paths"),
+        ("/values?of=referrer&range=7d&path=home", "Sources"),
+        ("/values?of=browser&range=today&sort=name", "Browsers"),
+        ("/searches?range=7d", "Searches"),
+        ("/searches?range=7d&failed=1", "Found nothing"),
+    ],
+)
+def test_a_list_is_there_as_csv(reader: Reader, path: str, heading: str) -> None:
+    shown = rows(reader.get(path).text, heading)
+    assert shown
+    [(name, (_, *told))] = csvs(reader, path).items()
+    assert name == heading
+    assert [(row[0], f"{int(row[1]):,}") for row in told][: len(shown)] == shown
+
+
+def test_the_page_of_a_list_is_among_the_rows_of_its_csv(reader: Reader) -> None:
+    shown = rows(reader.get("/paths?range=7d&page=2").text, "Paths")
+    [(_, *told)] = csvs(reader, "/paths?range=7d&page=2").values()
+    assert [row[0] for row in told][50:] == [name for name, _ in shown]
+
+
+def test_every_table_is_there_as_csv(reader: Reader) -> None:
+    hits = reader.client.application.extensions["pathhits"]  # type: ignore[attr-defined]
+    for n in range(2):
+        hits.track("product.liked", "jug", key=str(n), user_agent=BROWSER)
+    assert hits.flush()
+    hits.sync(force=True)
+    names = {path: {name: table[0] for name, table in csvs(reader, path).items()} for path in ("/health", "/drops")}
+    assert names["/health"].keys() == {"Checks", "Schedule", "Last syncs"}
+    assert names["/health"]["Schedule"][:2] == ["id", "description"]
+    assert names["/drops"] == {"Requests": ["reason", "requests"]}
+    item = csvs(reader, "/item?type=product&id=jug&range=7d")
+    assert ["likes", "2"] in item["Counters"]
+    assert len(item["This table"]) == 8
+    liked = csvs(reader, "/events?range=today&item=product:jug&name=product.liked")["Events"]
+    assert [row[liked[0].index("name")] for row in liked[1:]] == ["product.liked"] * 2
+    chart = csvs(reader, "/?range=today&metric=visitors")["This table"]
+    assert len(chart) == 2
+    assert chart[1][chart[0].index("visitors")] == figures(reader.get("/?range=today").text)["visitors"]
+    assert [row[0] for row in csvs(reader, "/items?range=7d&type=product")["Items"]] == ["item_type", "product"]
 
 
 def test_searches_and_those_in_vain(reader: Reader) -> None:

@@ -18,12 +18,14 @@ from pathhits.dashboard.api import resources
 from pathhits.dashboard.api.shapes import Items
 from pathhits.dashboard.pages.csvs import csv_url
 from pathhits.dashboard.pages.figures import chart_query, make_chart, make_figures
+from pathhits.dashboard.pages.kept import kept
 from pathhits.dashboard.pages.listed import hot_list, item_list, path_list, search_list, value_cards
 from pathhits.dashboard.pages.lists import BarList, Tabs
 from pathhits.dashboard.pages.view import View, read_view
 from pathhits.dashboard.queries import Query
 from pathhits.dashboard.rendering import Renderer, to
 from pathhits.dashboard.shown import ago
+from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.storage.sql.dialects.expressions import reads_side_by_side
 
 #: Rows of a card.
@@ -44,8 +46,29 @@ class Overview:
         blueprint.add_url_rule("/now", "now", self.now)
 
     def page(self) -> Response:
-        """All of it."""
+        """All of it; while a store is away, what was computed last."""
         view = read_view(request, "overview", "metric")
+        try:
+            return self._live(view)
+        except StoreUnavailable as error:
+            if view.query.filter is not None:
+                raise
+            return self._kept(view, error)
+
+    def _kept(self, view: View, error: StoreUnavailable) -> Response:
+        """The last snapshot. It is an error all the same, so that no page that is open takes it for new figures."""
+        try:
+            snapshot = self._hits.snapshot()
+        except (StoreUnavailable, NotMigrated):
+            raise error from None
+        try:
+            may_act = self._access.may_act(request)
+        except StoreUnavailable:
+            may_act = False
+        shown = kept(snapshot, view, with_searches=may_act)
+        return self._renderer.notice("kept.html", 503, site=request.host, error=error, **shown)
+
+    def _live(self, view: View) -> Response:
         look = self._hits.browsing.view()
         narrow = replace(view.query, page=1, limit=ROWS, search="", sort="most")
         # The longest of its questions, half of what the page takes.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from pathhits import PathHits
 from pathhits.errors import PathHitsError
 from pathhits.storage.sql import tables, transfer
 from pathhits.storage.sql.transfer import BY_NAME, PARTS
-from tests.integration.logbook import rows_of
+from tests.integration.logbook import DAY_MS, put_views, rows_of
 
 Make = Callable[[str, str], PathHits]
 
@@ -262,3 +264,33 @@ def test_an_export_is_of_one_moment(make: Make, database_url: str, sqlite_url: s
     back.import_lines([*first, *lines])
     assert contents(back) == before
     assert contents(here) != before
+
+
+def test_an_item_that_is_hot_in_both_has_one_history(
+    make: Make, database_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = make(sqlite_url.replace("test.db", "other.db"), "there"), make(database_url, "here")
+    now = time.time_ns() // 1_000_000
+    # Days before now at which views come, 100 each time: what cools is counted again eight days later.
+    histories = {"both": ((1,), (1,)), "cold": ((30, 1), (20,)), "ours": ((), (1,)), "theirs": ((40, 20, 1), ())}
+    for at, hits in enumerate((there, here)):
+        for days in sorted({day for both in histories.values() for day in both[at]}, reverse=True):
+            for item, both in histories.items():
+                if days in both[at]:
+                    put_views(hits, f"product:{item}", [(now - days * DAY_MS, n + at * 1_000) for n in range(1, 101)])
+            for later in (0, 8) if days > 8 else (0,):
+                hits.refresh_items(datetime.fromtimestamp(now / 1000 - (days - later) * 86_400 + at * 60, UTC))
+        assert hits.verify().ok, hits.verify()
+    here.import_lines(there.export_lines())
+    assert here.verify().ok, [one for one in here.verify().checks if not one.holds]
+    here.refresh_items()
+    assert here.verify().ok
+    assert {row["item"]: row["is_hot"] for row in rows_of(here, tables.items)} == {
+        "product:both": 1, "product:cold": 1, "product:ours": 1, "product:theirs": 1,
+    }  # fmt: skip
+    monkeypatch.setattr(transfer, "ROWS_A_LINE", 1)
+    monkeypatch.setattr(transfer, "LINES_A_CHUNK", 1)
+    back = make(sqlite_url.replace("test.db", "back.db"), "back")
+    back.import_lines(there.export_lines())
+    assert contents(back) == contents(there)
+    assert back.verify().ok

@@ -22,7 +22,7 @@ from sqlalchemy import Column, Connection, Engine, LargeBinary, Select, Table, i
 from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.errors import PathHitsError
-from pathhits.storage.sql import origins, tables
+from pathhits.storage.sql import hothistory, origins, tables
 from pathhits.storage.sql.dialects.engines import begin_reading
 from pathhits.storage.sql.dialects.lookups import ids_of
 from pathhits.storage.sql.dialects.rows import Row
@@ -49,8 +49,8 @@ class Part:
     """How one table travels: what makes a row what it is (``keys``), and what becomes of its numbers.
 
     Columns are as in `Upsert`. ``stamps`` of them say when a row was changed, which an import does: they are not taken
-    from the file. ``owner`` is the table that ``owned_by`` holds an id of, and is told by its key; ``second`` likewise,
-    for a table that belongs to two.
+    from the file; nor are ``derived`` ones, which other rows say. ``owner`` is the table that ``owned_by`` holds an id
+    of, and is told by its key; ``second`` likewise, for a table that belongs to two.
     """
 
     table: Table
@@ -60,6 +60,7 @@ class Part:
     shrink: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     stamps: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
     owner: Table | None = None
     owned_by: str = ""
     second: Table | None = None
@@ -77,7 +78,7 @@ class Part:
 
     @property
     def upsert(self) -> Upsert:
-        fixed = tuple(name for name in self.fixed if name not in self.stamps)
+        fixed = tuple(name for name in self.fixed if name not in (*self.stamps, *self.derived))
         return Upsert(
             self.table, self.keys, add=self.add, grow=self.grow, shrink=self.shrink, fixed=fixed, set=self.stamps
         )
@@ -95,6 +96,7 @@ PARTS: tuple[Part, ...] = (
         shrink=("first_seen",),
         fixed=("item", "item_type", "recent_views", "is_hot", "hot_changed_at", *_STAMPS),
         stamps=("updated_at", "recent_at"),
+        derived=("is_hot", "hot_changed_at"),
     ),
     Part(
         _T.searches,
@@ -341,6 +343,12 @@ def _write(connection: Connection, part: Part, lines: Sequence[Mapping[str, Any]
                     for name in spec.columns
                 )
             )  # fmt: skip
+    if part.table is tables.hot_changes:
+        for _, of_item in groupby(rows, lambda row: row[0]):
+            hothistory.go_on(connection, list(of_item))
+        return
+    if part.table is tables.events:
+        rows = hothistory.without_lost(connection, rows, spec.columns)
     for absent, some in groupby(sorted(rows, key=_absent), _absent):
         _put(connection, part, spec, absent, list(some))
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from os import getpid
 from typing import Protocol, TypeVar
 
 import redis
@@ -25,6 +24,7 @@ from pathhits.capture.folding import Folder, Seen, Told, say
 from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.judge import Judge
+from pathhits.capture.mark import make_mark
 from pathhits.capture.recorder import Entry, EntryReader, Noted
 from pathhits.capture.saltring import SaltRing, Salts
 from pathhits.capture.traits import Traits
@@ -88,7 +88,7 @@ class Buffer:
 
     def _begin(self) -> None:
         """State of a process that has counted nothing: a client of its own, and no thread yet."""
-        self._pid = getpid()
+        self._mark = make_mark()
         self._client = secrets.token_hex(8)
         self._sequence = 0
         self._entries: deque[Noted] = deque()
@@ -124,7 +124,7 @@ class Buffer:
 
     def append(self, entry: Noted) -> None:
         """Take one entry; costs a queue append, and starts the flusher when there is none."""
-        if self._pid != getpid():
+        if not self._mark[0]:
             self.after_fork()
         entries = self._entries
         if len(entries) < self._most:
@@ -148,7 +148,7 @@ class Buffer:
         """Whether one more of them may wait, if any; what waits is in any case sent."""
         if not self._settings.enabled:
             return False
-        if self._pid != getpid():
+        if not self._mark[0]:
             self.after_fork()
         if self._thread is None:
             self._start()

@@ -213,7 +213,7 @@ def test_a_forked_child_that_nobody_told_starts_afresh_at_its_first_hit(make: Ma
     hits = make()
     hits.track_hit("parent")
     buffer = hits.buffer
-    buffer._pid -= 1
+    buffer._mark = [False]
     hits.track_hit("child")
     assert hits.flush(20.0)
     assert by_name(hits, HITS) == {"child": 1}

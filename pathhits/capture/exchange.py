@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 #: Headers whose value says that a browser fetches ahead of a visitor who may never look.
@@ -17,22 +17,18 @@ UNMATCHED = ""
 
 
 class _Later:
-    """An attribute that is computed when it is first asked for. It has no ``__set__`` and the class no ``__getattr__``:
-    either would make every attribute of an exchange slower."""
+    """An attribute that is computed whenever it is asked for, unless it was set. What comes out is not kept in the
+    exchange: each that is made thereafter would have a place for it."""
 
     def __init__(self, compute: Callable[[Any], Any]) -> None:
         self._compute = compute
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
     def __get__(self, exchange: Any, owner: type) -> Any:
-        value = exchange.__dict__[self._name] = self._compute(exchange)
-        return value
+        return self._compute(exchange)
 
 
 def later(compute: Callable[[Any], Any]) -> Any:
-    """Declares an attribute of an exchange that the flusher computes, if nobody asked for it earlier."""
+    """Declares an attribute of an exchange that is computed for who asks: that is the flusher, mostly."""
     return _Later(compute)
 
 
@@ -98,9 +94,42 @@ class Exchange:
 #: Sets the name and pattern of an exchange.
 Resolve = Callable[[Exchange], None]
 
-#: The exchange that the app is busy with, so that `PathHits.track_hit` in a view knows whose request it is. A
-#: middleware puts back what was there before: a view may ask another app that is counted.
-current: ContextVar[Exchange | None] = ContextVar("pathhits_exchange", default=None)
+
+class _Current:
+    """The exchange that the app is busy with, so that `PathHits.track_hit` in a view knows whose request it is. A
+    middleware puts back what was there before: a view may ask another app that is counted.
+
+    To set a contextvar and to put it back is among what costs a request most. So where a framework has one that leads
+    to the exchange, its integration tells how to `find` it there.
+    """
+
+    def __init__(self) -> None:
+        var: ContextVar[Exchange | None] = ContextVar("pathhits_exchange", default=None)
+        self._finds: tuple[Callable[[], Exchange | None], ...] = ()
+        self.set, self.get_set, self._reset = var.set, var.get, var.reset
+
+    def get(self) -> Exchange | None:
+        """The exchange in progress, None where there is none; ``get_set`` gives only one that was ``set``."""
+        exchange = self.get_set()
+        if exchange is None:
+            exchange = next(filter(None, (find() for find in self._finds)), None)
+        return exchange
+
+    def put_back(self, token: Token[Exchange | None]) -> None:
+        """Undo the ``set`` that gave the token."""
+        try:
+            self._reset(token)
+        except ValueError:
+            # A coroutine that was given up may be closed in another context, where nothing was set.
+            pass
+
+    def find(self, how: Callable[[], Exchange | None]) -> None:
+        """Have ``how`` asked as well."""
+        if how not in self._finds:
+            self._finds = (*self._finds, how)
+
+
+current = _Current()
 
 
 def is_disconnect(error: BaseException) -> bool:

@@ -79,7 +79,7 @@ class Recorder:
         """Note one finished exchange, as a candidate hit or as a drop with its reason."""
         try:
             exchange.moment = time.time()
-            if exchange.request is not None:
+            if self.asking.wanted:
                 # It is not the flusher's, who may hold on to it for long.
                 exchange.request = None
             self._append(exchange)

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from flask import Flask, request
+from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from pathhits.capture.exchange import Exchange, current
 from pathhits.errors import SettingsError
+from pathhits.middleware.flask import count_flask
 from pathhits.middleware.routes import name_rule, note_wsgi_route
 from pathhits.middleware.wsgi import ENVIRON_KEY, count_wsgi
 
@@ -33,13 +34,16 @@ def init_app(hits: PathHits, app: Flask) -> None:
     _add_filters(hits, app)
     apps = _apps.setdefault(hits, set())
     apps.add(app.import_name)
-    if getattr(app.wsgi_app, "__func__", None) is not Flask.wsgi_app:
+    is_flask = getattr(app.wsgi_app, "__func__", None) is Flask.wsgi_app
+    if is_flask:
+        current.find(_current)
+    else:
         # A middleware stands between, and may hide its environ from us. The hook costs more than all the rest.
         app.before_request_funcs.setdefault(None, []).insert(0, partial(_note_from_inside, hits, apps))
     hits.find_route = partial(_find_route, ref(app), apps)
     if hits.settings.enabled:
-        resolve = partial(_name_rule, apps)
-        counted = count_wsgi(app.wsgi_app, hits.recorder, hits.settings.believed_header, resolve, _request)
+        count, header = count_flask if is_flask else count_wsgi, hits.settings.believed_header
+        counted = count(app.wsgi_app, hits.recorder, header, partial(_name_rule, apps), _request)
         app.wsgi_app = hits.with_beacon(counted)  # type: ignore[assignment, method-assign]  # how Flask is wrapped
 
 
@@ -63,6 +67,11 @@ def _add_filters(hits: PathHits, app: Flask) -> None:
     else:
         # It is made when first asked for: to ask now would shut out what the app is going to change.
         app.create_jinja_environment = lambda: added(make())  # type: ignore[method-assign]  # one app's own
+
+
+def _current() -> Exchange | None:
+    """The exchange of the request that Flask is busy with."""
+    return request.environ.get(ENVIRON_KEY) if has_request_context() else None
 
 
 def _request(environ: Mapping[str, Any]) -> Any:

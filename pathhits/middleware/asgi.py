@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -26,41 +26,38 @@ _LAST = frozenset(("http.response.body", "http.response.pathsend", "http.respons
 #: What nearly every scope has, fetched at once.
 _USUAL = ("method", "path", "root_path", "client", "headers", "query_string")
 _usual = itemgetter(*_USUAL)
-#: What is taken of a request's headers, in the order in which an exchange has it; that of the proxies comes last.
-_TAKEN = (
-    b"user-agent",
-    b"referer",
-    b"cookie",
-    b"sec-gpc",
-    *(name.encode() for name in PURPOSE_HEADERS),
-    b"host",
-    b"accept-language",
-)
+#: What is taken of a request's headers; that of the proxies comes to it.
+_PURPOSES = tuple(name.encode() for name in PURPOSE_HEADERS)
+_TAKEN = (b"user-agent", b"referer", b"cookie", b"sec-gpc", b"host", b"accept-language", *_PURPOSES)
 
 
-def _taken(number: int) -> Any:
-    return later(lambda exchange: (exchange.taken[number] or b"").decode("latin-1"))
+def _header(name: bytes) -> Any:
+    return later(lambda exchange: exchange.taken.get(name, b"").decode("latin-1"))
 
 
 class ScopeExchange(Exchange):
-    """An exchange that has taken the little it needs from a scope, and looks at it when it is asked."""
+    """An exchange that has taken the little it needs from a scope, and looks at it when it is asked.
 
-    taken: tuple[bytes | None, ...]
+    What is taken is held until the flush, in memory that the next request would have used while it is warm. So to hold
+    all headers would cost more than to look for those that are needed.
+    """
+
+    #: Headers by their names, and that of the proxies by none.
+    taken: dict[bytes, bytes]
     client: Any
-    root = ""
     #: The query string as the client gave it.
     searched: bytes | None
     #: The content type as the app gave it.
     typed = b""
 
-    user_agent = _taken(0)
-    referrer = _taken(1)
-    cookies = _taken(2)
-    privacy = _taken(3)
-    purpose = later(lambda self: next(filter(None, self.taken[4:8]), b"").decode("latin-1"))
-    host = _taken(8)
-    languages = _taken(9)
-    forwarded = _taken(10)
+    user_agent = _header(b"user-agent")
+    referrer = _header(b"referer")
+    cookies = _header(b"cookie")
+    privacy = _header(b"sec-gpc")
+    purpose = later(lambda self: next(filter(None, map(self.taken.get, _PURPOSES)), b"").decode("latin-1"))
+    host = _header(b"host")
+    languages = _header(b"accept-language")
+    forwarded = _header(b"")
     query = later(lambda self: self.searched.decode("latin-1") if self.searched else "")
     peer = later(lambda self: self.client[0] if self.client else "")
     content_type = later(lambda self: self.typed.decode("latin-1"))
@@ -80,8 +77,8 @@ def count_asgi(
     ``proxy_header`` is "" where no proxy is trusted. What is returned is a plain function, as the call of an object
     would cost every request more.
     """
-    wanted = (*_TAKEN, proxy_header.lower().encode("latin-1"))
-    note_route, item_routes = AsgiRoutes(app), recorder.item_routes
+    wanted = _wanted(proxy_header)
+    note_route, item_routes = AsgiRoutes(app).note, recorder.item_routes
     asking = recorder.asking
     record = recorder.record
 
@@ -89,10 +86,9 @@ def count_asgi(
         if scope["type"] != "http":
             return await other(scope, receive, send)
         try:
-            outer = current.get()
             exchange = _begun(scope, wanted)
             if exchange is not None:
-                current.set(exchange)
+                token = current.set(exchange)
                 if asking.wanted:
                     exchange.request = partial(as_request, scope) if as_request is not None else lambda: scope
         except Exception as error:
@@ -139,7 +135,7 @@ def count_asgi(
             failed = False
             raise
         finally:
-            current.set(outer)
+            current.put_back(token)
             if not complete:
                 exchange.failed = failed and not exchange.gone
                 finish(scope, exchange)
@@ -171,7 +167,7 @@ def count_asgi(
 def read_scope(scope: Scope, proxy_header: str) -> Exchange:
     """The exchange of a request that is not counted."""
     alone = {name: value for name, value in scope.items() if name != SCOPE_KEY}
-    exchange = _begun(alone, (*_TAKEN, proxy_header.lower().encode("latin-1")))
+    exchange = _begun(alone, _wanted(proxy_header))
     assert exchange is not None
     return exchange
 
@@ -182,7 +178,15 @@ def path_below_root(scope: Scope) -> str:
     return path[len(_root(scope, path)) :]
 
 
-def _begun(scope: Scope, wanted: tuple[bytes, ...]) -> ScopeExchange | None:
+def _wanted(proxy_header: str) -> dict[bytes, bytes]:
+    """The headers to be taken, and the names they are taken by: ours, so that those of the request are let go."""
+    wanted = dict(zip(_TAKEN, _TAKEN, strict=True))
+    if proxy_header:
+        wanted[proxy_header.lower().encode("latin-1")] = b""
+    return wanted
+
+
+def _begun(scope: Scope, wanted: Mapping[bytes, bytes]) -> ScopeExchange | None:
     """The exchange that begins here; None when a middleware further out counts it already."""
     if SCOPE_KEY in scope and scope[SCOPE_KEY].under_way:
         return None
@@ -195,11 +199,19 @@ def _begun(scope: Scope, wanted: tuple[bytes, ...]) -> ScopeExchange | None:
     exchange.method, path, root, exchange.client, headers, exchange.searched = usual
     if type(headers) is not list and iter(headers) is headers:
         headers = scope["headers"] = list(headers)
-    found = dict(headers)
-    exchange.taken = tuple(map((found if len(found) == len(headers) else _joined(headers)).get, wanted))
+    # A loop, as to make a dictionary of all headers takes longer.
+    taken = exchange.taken = {}
+    for name, value in headers:
+        if name in wanted:
+            name = wanted[name]
+            if name in taken:
+                # As HTTP/2 may do with cookies, and proxies with theirs.
+                value = taken[name] + (b"; " if name == b"cookie" else b",") + value
+            taken[name] = value
     exchange.path = path if path.isascii() else _path(scope)
-    if root:
-        exchange.root = _root(scope, path)
+    exchange.root = _root(scope, path) if root else ""
+    # They are looked at before they are set, and are found in the exchange sooner than on its class.
+    exchange.name = exchange.pattern = None
     scope[SCOPE_KEY] = exchange
     return exchange
 
@@ -239,15 +251,6 @@ def _root(scope: Scope, path: str) -> str:
     return root if root and (path == root or path.startswith(root + "/")) else ""
 
 
-def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers of which some are sent several times, as HTTP/2 may do with cookies, each as one."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        between = b"; " if name == b"cookie" else b","
-        found[name] = found[name] + between + value if name in found else value
-    return found
-
-
 def _type_of(message: Message) -> str:
     """The message's type; "" where an app breaks the protocol, of which its server is the one to speak."""
     try:
@@ -261,15 +264,15 @@ def _note_response(exchange: ScopeExchange, message: Message) -> None:
     """Take status and content type from the start of a response."""
     status = exchange.status = int(message["status"])
     headers = message.get("headers", ())
-    if type(headers) is list:
-        exchange.typed = dict(headers).get(b"content-type", b"")
-        if exchange.typed and status != 206:
-            return
-    elif iter(headers) is headers:
+    if type(headers) is not list and iter(headers) is headers:
         # It can be read once, and that is the server's to do.
         return
     for name, value in headers:
-        if len(name) == 12 and name.lower() == b"content-type":
+        if name == b"content-type":
+            exchange.typed = value
+            if status != 206:
+                return
+        elif len(name) == 12 and name.lower() == b"content-type":
             exchange.typed = value
         elif len(name) == 13 and name.lower() == b"content-range":
             exchange.content_range = value.decode("latin-1")

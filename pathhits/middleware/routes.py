@@ -49,9 +49,9 @@ def note_wsgi_route(exchange: Exchange, environ: Mapping[str, Any], resolve: Res
 
     ``resolve`` is to make name and pattern of a rule of Flask's, when they are asked for.
     """
-    if exchange.pattern is not None or exchange.name is not None:
-        return
     request: Any = environ.get("werkzeug.request")
+    if (request is None and "bottle.app" not in environ) or exchange.pattern is not None or exchange.name is not None:
+        return
     try:
         exchange.rule, exchange.params = request.url_rule, request.view_args
     except AttributeError:
@@ -181,7 +181,8 @@ class AsgiRoutes:
         #: By the id of an endpoint that stands in one place of the outermost router: that, the router, and its size.
         self._plain: dict[int, tuple[_Place, Any, int]] = {}
 
-    def __call__(self, scope: Mapping[str, Any], exchange: Exchange) -> None:
+    def note(self, scope: Mapping[str, Any], exchange: Exchange) -> None:
+        """Tell the exchange its route."""
         known = self._plain.get(id(scope.get("endpoint")))
         if known is not None and "app_root_path" not in scope:
             place, router, size = known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextvars import Token
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -18,6 +19,8 @@ from pathhits.integrations.django.labels import note_match, path_and_root
 from pathhits.middleware.wsgi import ENVIRON_KEY, EnvironReader
 
 GetResponse = Callable[[HttpRequest], Any]
+#: What undoes that an exchange became `current`.
+Began = Token[Exchange | None]
 
 
 class PathHitsMiddleware:
@@ -45,33 +48,33 @@ class PathHitsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._answer(request)
-        around = current.get()
-        exchange, is_ours = self._begun(request)
+        exchange, token = self._begun(request)
         try:
             response: HttpResponseBase = self._get_response(request)
         except BaseException as error:
-            self._broken(exchange, is_ours, error)
+            self._broken(exchange, token, error)
             raise
         finally:
-            current.set(around)
-        self._answered(request, response, exchange, is_ours)
+            if token is not None:
+                current.put_back(token)
+        self._answered(request, response, exchange, token)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        around = current.get()
-        exchange, is_ours = self._begun(request)
+        exchange, token = self._begun(request)
         try:
             response: HttpResponseBase = await self._get_response(request)
         except BaseException as error:
-            self._broken(exchange, is_ours, error)
+            self._broken(exchange, token, error)
             raise
         finally:
-            current.set(around)
+            if token is not None:
+                current.put_back(token)
         try:
             if self._asking.wanted and exchange is not None:
                 await self._attend(request, exchange)
         finally:
-            self._answered(request, response, exchange, is_ours)
+            self._answered(request, response, exchange, token)
         return response
 
     async def _attend(self, request: HttpRequest, exchange: Exchange) -> None:
@@ -84,35 +87,36 @@ class PathHitsMiddleware:
         except Exception as error:
             self._recorder.unlabelled(None, error)
 
-    def _begun(self, request: HttpRequest) -> tuple[Exchange | None, bool]:
-        """The exchange of this request, and whether it is ours: else a middleware further out counts it."""
+    def _begun(self, request: HttpRequest) -> tuple[Exchange | None, Began | None]:
+        """The exchange of this request, and what made it `current`: None where a middleware further out counts."""
         try:
             scope: MutableMapping[str, Any] | None = getattr(request, "scope", None)
             place = request.META if scope is None else scope
-            outer = place.get(ENVIRON_KEY)
-            if outer is not None and outer.under_way:
+            if ENVIRON_KEY in place and place[ENVIRON_KEY].under_way:
+                outer: Exchange = place[ENVIRON_KEY]
                 if self._asking.wanted:
                     outer.request = lambda: request
-                return outer, False
+                return outer, None
             exchange = place[ENVIRON_KEY] = self._read(request.META)
             # Django has decoded what META says of the path.
             exchange.path, exchange.root = path_and_root(request)
-            current.set(exchange)
+            # They are looked at before they are set, and are found in the exchange sooner than on its class.
+            exchange.name = exchange.pattern = None
             if self._asking.wanted:
                 exchange.request = lambda: request
-            return exchange, True
+            return exchange, current.set(exchange)
         except Exception as error:
             self._recorder.broken(error)
-            return None, False
+            return None, None
 
-    def _broken(self, exchange: Exchange | None, is_ours: bool, error: BaseException) -> None:
+    def _broken(self, exchange: Exchange | None, token: Began | None, error: BaseException) -> None:
         """No response: Django turns what views raise into one, so this is the end of the process, or of the client."""
-        if is_ours and exchange is not None:
+        if token is not None and exchange is not None:
             exchange.failed = not isinstance(error, CancelledError)
             self._recorder.record(exchange)
 
     def _answered(
-        self, request: HttpRequest, response: HttpResponseBase, exchange: Exchange | None, is_ours: bool
+        self, request: HttpRequest, response: HttpResponseBase, exchange: Exchange | None, token: Began | None
     ) -> None:
         """Note the route, and unless somebody further out does so, the response."""
         if exchange is None:
@@ -127,7 +131,7 @@ class PathHitsMiddleware:
                 recorder.attend(exchange)
         except Exception as error:
             recorder.unlabelled(exchange, error)
-        if not is_ours:
+        if token is None:
             return
         try:
             status = exchange.status = response.status_code

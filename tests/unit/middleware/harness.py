@@ -24,6 +24,7 @@ from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.capture.recorder import EntryReader, Recorder
 from pathhits.hits import DROPS, HITS, REQUESTS, Batch
+from pathhits.middleware.routes import name_rule
 from pathhits.settings import Settings
 from pathhits.storage.redis.pending import Added
 
@@ -113,6 +114,13 @@ def wsgi_class(module: types.ModuleType) -> Wrap:
     return lambda app, recorder: module.count_wsgi(app, recorder, "X-Forwarded-For")
 
 
+def flask_class(module: types.ModuleType) -> Wrap:
+    """Wraps with the middleware that a module has for Flask."""
+    return lambda app, recorder: module.count_flask(
+        app, recorder, "X-Forwarded-For", name_rule, lambda environ: environ
+    )
+
+
 def asgi_class(module: types.ModuleType) -> Wrap:
     """Wraps with the ASGI middleware of a module; its last flush at shutdown does nothing."""
 
@@ -123,7 +131,7 @@ def asgi_class(module: types.ModuleType) -> Wrap:
 
 
 def mutant(name: str, old: str, new: str) -> types.ModuleType:
-    """The middleware ``name`` (wsgi, asgi) with ``old`` replaced by ``new``; it must be there exactly once."""
+    """The middleware ``name`` (wsgi, flask, asgi) with ``old`` replaced by ``new``; it must be there exactly once."""
     source = (SOURCES / f"{name}.py").read_text()
     found = source.count(old)
     assert found == 1, f"{name}.py has changed: {old!r} is there {found} times; write this mutation anew"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.middleware import asgi_cases, wsgi_cases
-from tests.unit.middleware.harness import asgi_class, caught_by, mutant, wsgi_class
+from tests.unit.middleware.harness import asgi_class, caught_by, flask_class, mutant, wsgi_class
 
 #: What goes wrong, the line as it is, the line as it would be.
 WSGI = [
@@ -17,7 +17,7 @@ WSGI = [
     ("returns no write()", "return partial(_written, exchange, write)", "return None"),
     ("drops what is written", "return write(data)", "return None"),
     ("swallows the error of a write", "exchange.gone = exchange.gone or is_disconnect(error)\n        raise", "exchange.gone = True"),
-    ("wraps lists", "kind not in _UNFAILING and ", ""),
+    ("wraps lists", "return kind in _UNFAILING", "return False"),
     ("wraps files", " or (\n        \"wsgi.file_wrapper\" in environ and _is_file(body, environ[\"wsgi.file_wrapper\"])\n    )", ""),
     ("loses the length", "return _SizedBody(", "return _Body("),
     ("hides the app's error", "            record(exchange)\n            raise\n", "            record(exchange)\n            return []\n"),
@@ -41,6 +41,20 @@ WSGI = [
     ("forgets what is never closed", "    def __del__(self)", "    def forget(self)"),
 ]  # fmt: skip
 
+FLASK = [
+    ("drops exc_info", "write = start_response(status, headers, *more) if more else", "write ="),
+    ("adds a header", "write = start_response(status, headers, *more) if more else", 'headers.append(("X-Counted", "1"))\n            write = start_response(status, headers, *more) if more else'),
+    ("returns no write()", "return write", "return None"),
+    ("hides the app's error", "            record(exchange)\n            raise\n", "            record(exchange)\n            return []\n"),
+    ("counts what failed", "exchange.failed = True", "exchange.failed = False"),
+    ("takes each status for a success", "if status != \"200 OK\" or name", "if name"),
+    ("takes each header for the type of the content", " or name != \"Content-Type\":", ":"),
+    ("trusts every body", "if not is_whole(body):", "if False:"),
+    ("lets its own bug through", "        except Exception as error:\n            recorder.broken(error)\n", "        except LookupError as error:\n            recorder.broken(error)\n"),
+    ("does not see another middleware", " or ENVIRON_KEY in environ", ""),
+    ("lets a bug of the route through", "            except Exception:\n                unusual", "            except TypeError:\n                unusual"),
+]  # fmt: skip
+
 ASGI = [
     ("changes what was received", "            return message\n\n        async def sent", '            return {**message, "seen": True}\n\n        async def sent'),
     ("adds a header", "                result = await send(message)", '                result = await send({**message, "headers": [(b"x-counted", b"1")]})'),
@@ -51,7 +65,7 @@ ASGI = [
     ("hides the error of a send", "exchange.gone = exchange.gone or is_disconnect(error)\n                raise", "exchange.gone = True\n                return None"),
     ("hides the app's error", "        except (Exception, KeyboardInterrupt, SystemExit):\n            raise\n", "        except (Exception, KeyboardInterrupt, SystemExit):\n            return None\n"),
     ("hides that it was cancelled", "            failed = False\n            raise\n", "            return None\n"),
-    ("reads headers that can be read once", "    elif iter(headers) is headers:", "    elif headers is None:"),
+    ("reads headers that can be read once", "iter(headers) is headers:\n        # It can", "headers is None:\n        # It can"),
     ("takes each message for a mapping", "            except Exception:\n                # An app that", "            except LookupError:\n                # An app that"),
     ("lets its own bug through", "        except Exception as error:\n            recorder.broken(error)\n            exchange = None\n", "        except LookupError:\n            exchange = None\n"),
     ("keeps the end of the lifespan", "        return await send(message)\n\n    return sent", "        return None\n\n    return sent"),
@@ -75,6 +89,16 @@ def test_a_mistake_in_the_wsgi_middleware_is_caught(what: str, old: str, new: st
     print(f"{what}: {caught[:200]}")
 
 
+@pytest.mark.parametrize(("what", "old", "new"), FLASK, ids=[mistake[0] for mistake in FLASK])
+def test_a_mistake_in_the_middleware_for_flask_is_caught(what: str, old: str, new: str) -> None:
+    wrap = flask_class(mutant("flask", old, new))
+
+    caught = caught_by(wsgi_cases.FLASK, wrap)
+
+    assert caught, f"nothing was different when it {what}"
+    print(f"{what}: {caught[:200]}")
+
+
 @pytest.mark.parametrize(("what", "old", "new"), ASGI, ids=[mistake[0] for mistake in ASGI])
 def test_a_mistake_in_the_asgi_middleware_is_caught(what: str, old: str, new: str) -> None:
     wrap = asgi_class(mutant("asgi", old, new))
@@ -86,12 +110,14 @@ def test_a_mistake_in_the_asgi_middleware_is_caught(what: str, old: str, new: st
 
 
 def test_without_a_mistake_nothing_is_caught() -> None:
-    wsgi, asgi = (
+    wsgi, flask, asgi = (
         mutant("wsgi", "def count_wsgi(", "def count_wsgi("),
+        mutant("flask", "def count_flask(", "def count_flask("),
         mutant("asgi", "kind in _LAST", "kind in _LAST"),
     )
 
     assert caught_by(wsgi_cases.CASES, wsgi_class(wsgi)) == ""
+    assert caught_by(wsgi_cases.FLASK, flask_class(flask)) == ""
     assert caught_by(asgi_cases.CASES, asgi_class(asgi)) == ""
 
 

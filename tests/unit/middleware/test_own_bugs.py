@@ -5,18 +5,30 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pathhits.capture import recorder as recorder_module
 from pathhits.hits import DROPS, REQUESTS
-from pathhits.middleware import asgi, wsgi
+from pathhits.middleware import asgi, flask, wsgi
 from tests.unit.middleware import asgi_cases, wsgi_cases
-from tests.unit.middleware.harness import Case, Count, Wrap, WsgiCase, asgi_class, environ, scope, wsgi_class
+from tests.unit.middleware.harness import (
+    Case,
+    Count,
+    Wrap,
+    WsgiCase,
+    asgi_class,
+    environ,
+    flask_class,
+    scope,
+    wsgi_class,
+)
 
 CASES: list[tuple[list[Any], Wrap]] = [
     (wsgi_cases.CASES, wsgi_class(wsgi)),
+    ([case for case in wsgi_cases.FLASK if case.verdict], flask_class(flask)),
     (asgi_cases.CASES, asgi_class(asgi)),
 ]
 
@@ -46,11 +58,13 @@ def _exchange(count: Count, patch: pytest.MonkeyPatch) -> None:
 
 def _route(count: Count, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(wsgi, "note_wsgi_route", _bug)
-    patch.setattr(asgi, "AsgiRoutes", lambda app: _bug)
+    patch.setattr(flask, "note_wsgi_route", _bug)
+    patch.setattr(asgi, "AsgiRoutes", lambda app: SimpleNamespace(note=_bug))
 
 
 def _look(count: Count, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(wsgi, "_watched", _bug)
+    patch.setattr(wsgi, "watched", _bug)
+    patch.setattr(flask, "watched", _bug)
     patch.setattr(asgi, "is_disconnect", lambda error: False)
 
 
@@ -58,7 +72,7 @@ BUGS: list[Callable[[Count, pytest.MonkeyPatch], None]] = [_append, _guard, _jud
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__.strip("_"))
-@pytest.mark.parametrize(("cases", "wrap"), CASES, ids=["wsgi", "asgi"])
+@pytest.mark.parametrize(("cases", "wrap"), CASES, ids=["wsgi", "flask", "asgi"])
 def test_no_bug_of_ours_changes_a_response(
     cases: list[Case], wrap: Wrap, bug: Callable[[Count, pytest.MonkeyPatch], None]
 ) -> None:
@@ -74,7 +88,7 @@ def test_no_bug_of_ours_changes_a_response(
     assert different == []
 
 
-@pytest.mark.parametrize(("cases", "wrap"), CASES, ids=["wsgi", "asgi"])
+@pytest.mark.parametrize(("cases", "wrap"), CASES, ids=["wsgi", "flask", "asgi"])
 def test_a_request_that_a_bug_kept_from_being_counted_is_a_drop(cases: list[Case], wrap: Wrap) -> None:
     count = Count()
     with pytest.MonkeyPatch.context() as patch:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
+from pathhits.capture.exchange import Exchange
 from tests.unit.middleware.harness import (
     App,
     FileWrapper,
@@ -543,6 +546,7 @@ _SPECIAL = [
         "headers as an iterator, read late", _starts(OK, lambda: iter(HTML)), "hit", server=WsgiServer(reads_late=True)
     ),
     WsgiCase("headers as lists", _starts(OK, lambda: [["Content-Type", "text/css"]]), "excluded"),
+    WsgiCase("another header first", _starts(OK, lambda: [("X-Of-The-App", "image/png"), *HTML]), "hit"),
     WsgiCase("status without reason", _starts("200", list), "hit"),
     WsgiCase("status that is none", _starts("fine", list), "failed"),
     WsgiCase("never starts", _never_starts, "failed"),
@@ -582,3 +586,30 @@ _SPECIAL = [
 ]
 
 CASES: list[WsgiCase] = [*_table(), *_SPECIAL]
+
+
+# Flask, whose responses are werkzeug's: they never write, and give start_response two positional arguments.
+
+#: What Flask leaves in the environ for a rule it has matched.
+_MATCHED = SimpleNamespace(
+    url_rule=SimpleNamespace(rule="/page", endpoint="page", host="", subdomain=""), view_args={"id": 1}
+)
+_NOT_OF_WERKZEUG = ("write", "exc_info None", "starts by names", "starts without", "fails after a failed write")
+
+
+def _in_flask(case: WsgiCase) -> Iterator[WsgiCase]:
+    """The case with a rule matched, and as it is where that makes no difference to its label."""
+    yield replace(case, name=f"{case.name}, matched", extra={**case.extra, "werkzeug.request": _MATCHED})
+    yield case
+
+
+def _outside() -> Iterator[WsgiCase]:
+    """A middleware further out counts already."""
+    around = Exchange()
+    yield WsgiCase("counted further out", body(lambda trace: [b"x"]), "", extra={"pathhits.exchange": around})
+
+
+FLASK: list[WsgiCase] = [
+    *(one for case in CASES if not case.name.startswith(_NOT_OF_WERKZEUG) for one in _in_flask(case)),
+    *_outside(),
+]

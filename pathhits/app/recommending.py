@@ -45,7 +45,8 @@ class Recommending(Running):
         ip: str | None = None,
         user_agent: str | None = None,
     ) -> Verdict:
-        """Count that a page showed so many recommended items for a reason; truthy unless to a crawler.
+        """Count that a page showed so many recommended items for a reason; truthy unless to a crawler or
+        ahead of a visit.
 
         Asks neither Redis nor SQL, and no row is written for each. ``reason`` is a word of yours. Raises `EventError`
         for a count that is none, `SettingsError` for a type that is none.

@@ -28,7 +28,8 @@ class Searching(Parts):
         user_agent: str | None = None,
         user_id: object | None = None,
     ) -> Verdict:
-        """Log a search, the event ``search.performed``; truthy unless it is a bot's or `Settings.search_log` says no.
+        """Log a search, the event ``search.performed``; truthy unless it is a bot's, nobody looks at the page yet, or
+        `Settings.search_log` says no.
 
         ``query`` is cut at 500 characters, ``filters`` (JSON) are left out beyond 4 kB, ``result_count`` is how many
         were found, None where that is not known, ``entity_type`` a word for what was looked for. Whatever a visitor

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from pathhits import EventError, PathHits, Rules
+from tests.faults.test_no_address import asgi_page
 from tests.faults.writer import BROWSER, page, request
+from tests.unit.integrations import asking
+from tests.unit.integrations.tables import Row
 
 Make = Callable[..., PathHits]
 WHO: dict[str, Any] = {"ip": "192.0.2.1", "user_agent": BROWSER}
@@ -77,6 +80,21 @@ def test_nothing_counts_that_an_app_tells_of_in_a_request_that_nobody_looks_at(
     assert hits.drops() == {reason: 8}
     assert hits.stats.refusals() == {f"product:{reason}": 4, f"search:{reason}": 1}
     assert in_a_request(hits, lambda: hits.track_view("product", 1)), "the real visit is the first"
+
+
+@pytest.mark.parametrize(("method", "headers", "reason"), UNSEEN)
+def test_nor_in_an_asgi_app(hits: PathHits, method: str, headers: dict[str, str], reason: str) -> None:
+    verdicts: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        verdicts.extend((await hits.atrack_view("product", 1), hits.track("product.liked", 1)))
+        await asgi_page(scope, receive, send)
+
+    scope = asking.scope_of(Row("/", ""))
+    sent = [(name.removeprefix("HTTP_").replace("_", "-").lower().encode(), b"prefetch") for name in headers]
+    scope |= {"method": method, "headers": [(b"user-agent", BROWSER.encode()), *sent]}
+    asyncio.run(asking.exchange(hits.asgi(app), scope))
+    assert [verdict.reason for verdict in verdicts] == [reason] * 2
 
 
 def test_what_an_app_tells_of_in_a_post_or_outside_of_a_request_counts(hits: PathHits) -> None:

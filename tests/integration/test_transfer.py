@@ -294,3 +294,15 @@ def test_an_item_that_is_hot_in_both_has_one_history(
     back.import_lines(there.export_lines())
     assert contents(back) == contents(there)
     assert back.verify().ok
+
+
+def test_a_visitor_in_both_is_one_after_a_recount(make: Make, database_url: str, sqlite_url: str) -> None:
+    there, here = make(sqlite_url.replace("test.db", "other.db"), "there"), make(database_url, "here")
+    now = time.time_ns() // 1_000_000
+    put_views(there, "product:1", [(now - 60_000 - n, visitor) for n, visitor in enumerate((1, 2, 3))])
+    put_views(here, "product:1", [(now - n, visitor) for n, visitor in enumerate((3, 4))])
+    here.import_lines(there.export_lines())
+    assert here.item_stats("product", 1).visitors == 5
+    here.recount()
+    assert here.item_stats("product", 1).visitors == 4
+    assert here.verify().ok

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from os import getpid
 from typing import Generic, TypeVar
+
+from pathhits.capture.mark import make_mark
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class Deadline:
 
     def after_fork(self) -> None:
         """Start afresh in a forked child, where the reads that were under way are no more."""
-        self._pid = getpid()
+        self._mark = make_mark()
         self._places = _Places()
 
     @property
@@ -100,7 +101,7 @@ class Deadline:
         Waiting for one of the `AT_ONCE` places is a part of it, at most half; while all are held by reads that are
         overdue themselves, the store hangs, and nobody waits.
         """
-        if self._pid != getpid():  # uWSGI forks without telling Python
+        if not self._mark[0]:  # uWSGI forks without telling Python
             self.after_fork()
         patience = self._seconds if seconds is None else max(seconds, 0.0)
         until = time.monotonic() + patience

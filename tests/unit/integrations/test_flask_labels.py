@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, abort, redirect
+from flask import Blueprint, Flask, Response, abort, redirect, stream_with_context
 from flask.views import MethodView
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -15,6 +15,7 @@ from werkzeug.routing import BaseConverter
 from werkzeug.test import Client, EnvironBuilder
 
 from pathhits import PathHits, SettingsError
+from pathhits.capture.exchange import current
 from pathhits.testing import Counted, counting
 from tests.unit.integrations.tables import AGENT, Row, differences, outcome
 
@@ -438,6 +439,63 @@ def test_a_request_that_an_app_makes_to_itself_is_no_hit_and_leaves_the_label_al
         client.get("/outer", headers={"User-Agent": AGENT}).close()
         assert counted.labels() == {"outer": 1}
         assert counted.drops() == {"bot": 1}
+
+
+@pytest.mark.parametrize("by_init_app", [True, False])
+def test_each_app_finds_its_own_exchange_while_one_asks_another(by_init_app: bool) -> None:
+    """Flask's is found by Flask's context, the others' by a contextvar; each sees the path of its own request."""
+    hits, seen = PathHits(), []
+
+    def look() -> str:
+        exchange = current.get()
+        seen.append(None if exchange is None else exchange.path)
+        return "seen"
+
+    def plain(environ: Any, start_response: Any) -> list[bytes]:
+        look()
+        start_response("200 OK", [])
+        return [b""]
+
+    inner = Flask("inner")
+    inner.add_url_rule("/inner", "inner", look)
+    if by_init_app:
+        hits.init_app(inner)
+    else:
+        inner.wsgi_app = hits.wsgi(inner.wsgi_app)  # type: ignore[assignment, method-assign]  # how it is wrapped
+    others = Client(inner), Client(hits.wsgi(plain)), Client(hits.wsgi(inner.wsgi_app))
+
+    def ask() -> str:
+        look()
+        for other in others:
+            other.get("/inner", headers={"User-Agent": AGENT}).close()
+            look()
+        return "asked"
+
+    outer = Flask("outer")
+    outer.add_url_rule("/outer", "outer", ask)
+    hits.init_app(outer)
+    with counting(hits) as counted:
+        Client(outer).get("/outer", headers={"User-Agent": AGENT}).close()
+        assert look() == "seen"
+        assert seen == ["/outer", *["/inner", "/outer"] * 3, None]
+        assert sum(counted.labels().values()) == 4
+
+
+def test_what_a_stream_tells_of_is_the_visitors_where_flask_keeps_the_request() -> None:
+    hits, seen = PathHits(), []
+    app = Flask("streams")
+
+    def pieces() -> Iterator[str]:
+        exchange = current.get()
+        seen.append(None if exchange is None else exchange.path)
+        yield "one"
+
+    app.add_url_rule("/kept", "kept", lambda: Response(stream_with_context(pieces())))
+    hits.init_app(app)
+    with counting(hits) as counted:
+        Client(app).get("/kept", headers={"User-Agent": AGENT}).close()
+        assert seen == ["/kept"]
+        assert counted.labels() == {"kept": 1}
 
 
 def test_environ_may_be_used_again() -> None:

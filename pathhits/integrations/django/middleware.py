@@ -98,8 +98,8 @@ class PathHitsMiddleware:
                     outer.request = lambda: request
                 return outer, None
             exchange = place[ENVIRON_KEY] = self._read(request.META)
-            # Django has decoded what META says of the path.
-            exchange.path, exchange.root = path_and_root(request)
+            # Django has decoded what META says of the path; without a mount that is all of it.
+            exchange.path, exchange.root = path_and_root(request) if exchange.taken[1] else (request.path, "")
             # They are looked at before they are set, and are found in the exchange sooner than on its class.
             exchange.name = exchange.pattern = None
             if self._asking.wanted:
@@ -135,7 +135,11 @@ class PathHitsMiddleware:
             return
         try:
             status = exchange.status = response.status_code
-            exchange.content_type = response.headers.get("Content-Type", "")
+            try:
+                exchange.content_type = response.headers["Content-Type"]
+            except KeyError:
+                # It has none; to ask by `get` costs every other response two calls more.
+                exchange.content_type = ""
             if status == 206:
                 exchange.content_range = response.headers.get("Content-Range", "")
             if response.streaming and not recorder.is_settled(exchange) and not _is_file(response):

@@ -13,6 +13,7 @@ import redis
 
 from pathhits import PathHits
 from pathhits.storage.redis.dashboard import DashboardStore
+from pathhits.testing import counting
 from tests.integration.dashboard.filling import fill
 from tests.integration.dashboard.reader import PASSWORD, Reader
 from tests.integration.dashboard.test_pages import BROWSER, csvs, figures, rows
@@ -34,8 +35,9 @@ def make(redis_url: str, sqlite_url: str, tmp_path: Path) -> Iterator[Make]:
     reader = make(dashboard_password=PASSWORD)
     reader.hits.migrate()
     fill(reader.hits, time.time(), days=3, paths=["home", "about"], items=["product:jug"], daily=2_000)
-    reader.hits.track_search("blue jug", result_count=1, user_agent=BROWSER)
-    assert reader.hits.flush()
+    with counting(reader.hits, at=datetime.now(UTC) - timedelta(hours=2)) as counted:
+        reader.hits.track_search("blue jug", result_count=1, user_agent=BROWSER)
+        counted.store("a search before the snapshot")
     reader.hits.sync(force=True)
     reader.hits.refresh_snapshot(datetime.now(UTC) - timedelta(minutes=12, seconds=5))
     yield make

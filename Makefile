@@ -35,7 +35,7 @@ test: lint assets ## lint, then the tests; with CI=true also on the other Python
 
 test-all: test test-other ## lint and tests, on both Pythons
 
-test-other: ## unit and integration tests on another Python (OTHER=3.13) where it is installed
+test-other: .venv/dev.stamp ## unit and integration tests on another Python (OTHER=3.13) where it is installed
 	@python="$$($(find_other))"; \
 	if [ -z "$$python" ]; then echo "python$(OTHER) is not here or is the one of .venv: not tested on it"; \
 	else $(MAKE) --no-print-directory OTHER_PYTHON="$$python" run-other; fi

@@ -180,6 +180,14 @@ class PathHitsWorker(Worker):
         except Exception as error:
             self._complain("runs", "how job %s went is not written down: %s: %s", job.id, type(error).__name__, error)
 
+    def work(self, *args: Any, **named: Any) -> bool:
+        """What RQ does; a stop that comes before its own handlers stand leaves no worker on the list either."""
+        try:
+            return super().work(*args, **named)
+        except StopRequested:
+            self.register_death()  # type: ignore[no-untyped-call]  # rq annotates only a part
+            raise
+
     def subscribe(self) -> None:
         """Listen to no commands over Redis: signals do, and a worker without threads forks safely."""
 

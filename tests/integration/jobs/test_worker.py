@@ -13,10 +13,13 @@ from typing import TypeVar
 import pytest
 import redis
 from rq import Queue, Retry
+from rq.exceptions import StopRequested
 from rq.job import Callback, Job
 from rq.serializers import JSONSerializer
 
 from pathhits.jobs.clock import clock_alive, workers_alive
+from pathhits.jobs.worker import PathHitsWorker, build_worker
+from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
 from tests.integration.jobs.counting import MODULE, NAMESPACE, environment, id_of
 from tests.servers.base import Server
@@ -225,6 +228,20 @@ def test_sigterm_ends_an_idle_worker_promptly(redis_url: str, connection: redis.
     began = time.monotonic()
     assert worker.terminate() == 0
     assert time.monotonic() - began < 3.0
+    assert workers_alive(connection, NAMESPACE) == 0
+
+
+def test_sigterm_in_the_middle_of_its_start_leaves_no_worker_on_the_list(
+    redis_url: str, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        assert workers_alive(connection, NAMESPACE) == 1
+        raise StopRequested
+
+    monkeypatch.setattr(PathHitsWorker, "set_state", stop)
+    worker = build_worker(Settings(redis_url=redis_url, namespace=NAMESPACE), ())
+    with pytest.raises(StopRequested):
+        worker.work()
     assert workers_alive(connection, NAMESPACE) == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,8 @@ from werkzeug.security import check_password_hash
 
 from pathhits.core.clients import client_address
 from pathhits.dashboard.sessions import Session, Sessions
-from pathhits.errors import StoreUnavailable
+from pathhits.errors import PathHitsError, StoreUnavailable
+from pathhits.logs import Complaints
 from pathhits.middleware.wsgi import EnvironReader
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import explain
@@ -50,6 +52,7 @@ class Access:
         self._authorize = authorize
         self._reader = EnvironReader(settings.believed_header)
         self.sessions = Sessions(settings, store)
+        self._complain = Complaints(logging.getLogger("pathhits"))
 
     @property
     def is_closed(self) -> bool:
@@ -79,6 +82,20 @@ class Access:
         ):
             raise session.doubt
         return session.signed_in
+
+    def told(self, request: Request, error: PathHitsError) -> str:
+        """What went wrong, which is logged, for who may know it: it names our servers. "" for everybody else."""
+        self._complain("dashboard", "the dashboard cannot answer: %s", error)
+        return str(error) if self._may_know(request) else ""
+
+    def _may_know(self, request: Request) -> bool:
+        if self._authorize is not None and self._authorize(request):
+            return True
+        try:
+            # Also where nobody knows who logged out: they can read the same on the page of health.
+            return self.has_login and self.session(request).signed_in
+        except StoreUnavailable:
+            return False
 
     def session(self, request: Request) -> Session:
         """The session of the request; may raise `StoreUnavailable`."""

@@ -28,6 +28,11 @@ BASE = "/api/v1"
 #: Seconds for which an answer about a period that is over may be kept, once late hits are in.
 KEPT = 300
 SETTLED = timedelta(days=2)
+#: What everybody may know of an error that names our servers.
+PLAINLY = {
+    "store-unavailable": "A store does not answer. Nothing is lost: counts wait until it is back.",
+    "not-migrated": "The tables are not there yet: run 'pathhits db upgrade'.",
+}
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
 Form = Literal["json", "csv"]
@@ -40,6 +45,8 @@ class Door(Protocol):
 
     def may_act(self, request: Request) -> bool: ...
 
+    def told(self, request: Request, error: PathHitsError) -> str: ...
+
 
 def add_api(blueprint: Blueprint, hits: PathHits, door: Door) -> None:
     """Add every URL of the API to the blueprint; their endpoints begin with ``api_``, and check for themselves."""
@@ -48,11 +55,11 @@ def add_api(blueprint: Blueprint, hits: PathHits, door: Door) -> None:
         for suffix in ("", ".json", ".csv"):
             name = f"api_{endpoint.name}{suffix.replace('.', '_')}"
             serve = partial(api.read, endpoint, suffix[1:])
-            blueprint.add_url_rule(f"{BASE}/{endpoint.name}{suffix}", name, _guarded(serve), methods=["GET"])
-    blueprint.add_url_rule(f"{BASE}/events", "api_ingest", _guarded(api.take_in), methods=["POST"])
-    blueprint.add_url_rule(f"{BASE}/openapi.json", "api_document", _guarded(api.document), methods=["GET"])
-    blueprint.add_url_rule("/metrics", "api_metrics", _guarded(api.metrics), methods=["GET"])
-    blueprint.add_url_rule("/api/<path:rest>", "api_missing", _guarded(api.missing), methods=_METHODS)
+            blueprint.add_url_rule(f"{BASE}/{endpoint.name}{suffix}", name, api.guarded(serve), methods=["GET"])
+    blueprint.add_url_rule(f"{BASE}/events", "api_ingest", api.guarded(api.take_in), methods=["POST"])
+    blueprint.add_url_rule(f"{BASE}/openapi.json", "api_document", api.guarded(api.document), methods=["GET"])
+    blueprint.add_url_rule("/metrics", "api_metrics", api.guarded(api.metrics), methods=["GET"])
+    blueprint.add_url_rule("/api/<path:rest>", "api_missing", api.guarded(api.missing), methods=_METHODS)
 
 
 class Api:
@@ -117,6 +124,32 @@ class Api:
             return response
         raise Problem(404, "missing", "There is no such endpoint: see openapi.json.")
 
+    def guarded(self, answer: Callable[..., Response]) -> Callable[..., Response]:
+        """``answer`` with what goes wrong as a problem."""
+
+        def guarded(**parts: Any) -> Response:
+            try:
+                return answer(**parts)
+            except Problem as problem:
+                return problem.response()
+            except BadParameter as error:
+                return Problem(400, "bad-parameter", str(error), error.field).response()
+            except PathHitsError as error:
+                kind = "store-unavailable" if isinstance(error, StoreUnavailable) else "not-migrated"
+                return Problem(503, kind, self._told(error) or PLAINLY[kind]).response()
+
+        return guarded
+
+    def _told(self, error: PathHitsError) -> str:
+        """What went wrong, for who may know it."""
+        if told := self._door.told(request, error):
+            return told
+        try:
+            self._keyring.check(request, "read")
+        except (Problem, PathHitsError):
+            return ""
+        return str(error)
+
     def _check(self, *, private: bool) -> None:
         """Raises `Problem` where this request may not read."""
         if self._keyring.shown(request):
@@ -152,24 +185,6 @@ def answered(text: str, content_type: str) -> Response:
     response.vary.update(("Accept", "Authorization", "Cookie", "X-API-Key"))
     response.make_conditional(request)
     return response
-
-
-def _guarded(answer: Callable[..., Response]) -> Callable[..., Response]:
-    """``answer`` with what goes wrong as a problem."""
-
-    def guarded(**parts: Any) -> Response:
-        try:
-            return answer(**parts)
-        except Problem as problem:
-            return problem.response()
-        except BadParameter as error:
-            return Problem(400, "bad-parameter", str(error), error.field).response()
-        except StoreUnavailable as error:
-            return Problem(503, "store-unavailable", str(error)).response()
-        except PathHitsError as error:
-            return Problem(503, "not-migrated", str(error)).response()
-
-    return guarded
 
 
 def _accepted() -> Form:

@@ -113,16 +113,19 @@ class Entrance:
         """There is no such page."""
         return self.said(404, "There is no such page", "The address may be mistyped, or the page was renamed.")
 
-    def failed(self, error: Exception) -> Response:
-        """A store did not answer: what to do about it."""
+    def failed(self, error: PathHitsError) -> Response:
+        """A store did not answer: what to do about it. What it said itself is for the log, and who may know it."""
         if isinstance(error, NotMigrated):
-            return self.said(503, "The tables are not there yet", "Run pathhits db upgrade once, then reload.", error)
+            says = "Run pathhits db upgrade once, then reload."
+            return self.said(503, "The tables are not there yet", says, self._access.told(request, error))
         if isinstance(error, StoreUnavailable):
-            says = "Nothing is lost: counts wait until it is back. Reload in a moment, or run pathhits doctor."
-            return self.said(503, "A store does not answer", says, error)
+            told = self._access.told(request, error)
+            says = "Nothing is lost: counts wait until it is back. Reload in a moment"
+            says += ", or run pathhits doctor." if told else "."
+            return self.said(503, "A store does not answer", says, told)
         return self.said(400, "This page cannot be shown", str(error))
 
-    def said(self, status: int, title: str, says: str, error: Exception | None = None) -> Response:
+    def said(self, status: int, title: str, says: str, error: str = "") -> Response:
         """A page that says one thing; it needs no store."""
         return self._renderer.notice("said.html", status, title=title, says=says, error=error)
 

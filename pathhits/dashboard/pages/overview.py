@@ -66,7 +66,8 @@ class Overview:
         except StoreUnavailable:
             may_act = False
         shown = kept(snapshot, view, with_searches=may_act)
-        return self._renderer.notice("kept.html", 503, site=request.host, error=error, **shown)
+        told = self._access.told(request, error)
+        return self._renderer.notice("kept.html", 503, site=request.host, error=told, **shown)
 
     def _live(self, view: View) -> Response:
         look = self._hits.browsing.view()

@@ -19,7 +19,7 @@ from pathhits.dashboard.api.counter import add_counter
 from pathhits.dashboard.api.endpoints import ENDPOINTS
 from pathhits.dashboard.api.ingestion import MOST_EVENTS
 from pathhits.dashboard.api.serving import add_api
-from pathhits.errors import SettingsError
+from pathhits.errors import PathHitsError, SettingsError
 from pathhits.hits import DROPS, HITS, REQUESTS, VIEWS, Batch, Delta
 
 API = "/_pathhits/api/v1"
@@ -43,6 +43,9 @@ class Door:
 
     def may_act(self, request: Request) -> bool:
         return self.acts
+
+    def told(self, request: Request, error: PathHitsError) -> str:
+        return str(error) if self.acts else ""
 
 
 @pytest.fixture
@@ -272,9 +275,16 @@ def test_a_batch_that_is_none_is_a_problem(lite: PathHits, status: int, body: by
     problem(client_of(lite).post(f"{API}/events", data=body, headers=headers), status)
 
 
-def test_a_store_that_is_away_is_503_and_names_itself(sqlite_url: str) -> None:
+def test_a_store_that_is_away_is_503_and_names_itself_to_who_may_know(sqlite_url: str) -> None:
     gone = PathHits(redis_url="redis://127.0.0.1:1/0", database_url=sqlite_url, redis_timeout=0.2)
-    assert problem(client_of(gone).get(f"{API}/summary"), 503)["type"].endswith("store-unavailable")
+    gone.migrate()
+    said = problem(client_of(gone).get(f"{API}/summary"), 503)
+    assert said["type"].endswith("store-unavailable")
+    assert "127.0.0.1:1" in said["detail"]
+    public = client_of(gone, Door(reads=True))
+    assert problem(public.get(f"{API}/summary"), 503)["detail"].startswith("A store does not answer.")
+    key = {"X-API-Key": gone.api_keys.add("grafana", ("read",))}
+    assert "127.0.0.1:1" in problem(public.get(f"{API}/summary", headers=key), 503)["detail"]
     assert client_of(gone).get(f"{API}/health").get_json()["state"] == "error"
     assert client_of(gone).get("/_pathhits/metrics").status_code == 200
     gone.close(0.1)

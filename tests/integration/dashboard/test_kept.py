@@ -70,6 +70,7 @@ def test_without_redis_it_is_the_one_in_sql_for_whom_counts_are_shown(make: Make
     assert "computed 12 minutes ago" in page.text
     assert [name for name, _ in rows(page.text, "Paths")] == ["about", "home"]
     assert "blue jug" not in page.text
+    assert "127.0.0.1:1" not in page.text
     page = make(redis_url=AWAY, dashboard_password=PASSWORD, **more).get("/")
     assert page.status_code in (401, 503)
     assert "computed" not in page.text
@@ -96,3 +97,18 @@ def test_without_any_snapshot_the_page_says_what_is_wrong(make: Make, tmp_path: 
     assert page.status_code == 503
     assert "A store does not answer" in page.text
     assert "computed" not in page.text
+
+
+def test_which_server_it_is_reads_only_who_logged_in_and_the_log(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = f"sqlite:///{tmp_path}/none/db"
+    public, private = (make(database_url=gone, dashboard_password=PASSWORD, dashboard_public=one) for one in (1, 0))
+    private.log_in()
+    for path in ("/", "/?path=home", "/paths", "/count/TOTAL.svg"):
+        assert str(tmp_path) not in public.get(path).text, path
+    assert str(tmp_path) in caplog.text
+    for path in ("/", "/?path=home", "/paths"):
+        assert str(tmp_path) in private.get(path).text, path
+    stranger = make(redis_url=AWAY, dashboard_password=PASSWORD)
+    assert "127.0.0.1:1" not in stranger.get("/login").text

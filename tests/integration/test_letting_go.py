@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
 from weakref import ref
 
-import pytest
 from sqlalchemy import Engine
 
 from pathhits import PathHits
 from tests.faults.writer import BROWSER, page, request
+from tests.servers.forks import in_child, play
 
 
 def test_nothing_is_left_of_one_that_was_used_and_let_go(
@@ -31,8 +30,7 @@ def test_nothing_is_left_of_one_that_was_used_and_let_go(
     assert [name for name, one in left.items() if one() is not None] == []
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # that is what is tested
-def test_a_forked_child_asks_sql_over_a_connection_of_its_own(redis_url: str, postgresql_url: str) -> None:
+def fork_and_ask(redis_url: str, postgresql_url: str) -> None:
     hits = PathHits(redis_url=redis_url, database_url=postgresql_url)
 
     def session() -> int:
@@ -40,12 +38,14 @@ def test_a_forked_child_asks_sql_over_a_connection_of_its_own(redis_url: str, po
             return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
 
     before = session()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os._exit(0 if session() != before else 1)
-        finally:
-            os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    def ask() -> None:
+        assert session() != before
+
+    in_child(ask)
     assert session() == before
     hits.close()
+
+
+def test_a_forked_child_asks_sql_over_a_connection_of_its_own(redis_url: str, postgresql_url: str) -> None:
+    play(fork_and_ask, redis_url, postgresql_url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,10 @@ import pytest
 
 from pathhits import PathHits
 from pathhits.capture.deadline import AT_ONCE, Deadline, Overdue
+from tests.servers.forks import in_child, play
 from tests.servers.processes import wait_until
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 
 
 def test_an_answer_in_time_is_given() -> None:
@@ -47,33 +49,32 @@ def test_reads_for_which_there_is_no_thread_do_not_use_up_the_places(monkeypatch
     assert deadline.ask(lambda: 1) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_has_all_places_whatever_hung_in_its_parent() -> None:
+def fork_while_reads_hang() -> None:
+    """In a process of its own: they hang for as long as that lives."""
     release, held = threading.Event(), threading.Event()
-    hits = PathHits()
+    hits = PathHits(request_deadline=0.01)
 
     def hold() -> None:
         with hits.guard._rarely._lock:
             held.set()
-            release.wait(30.0)
+            release.wait()
 
     threading.Thread(target=hold, daemon=True).start()
-    held.wait(30.0)
+    held.wait()
     for _ in range(AT_ONCE):
         with pytest.raises(Overdue):
-            hits._deadline.ask(lambda: release.wait(30.0))
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            signal.alarm(20)
-            hits.guard.failed("internal", "in the child")
-            code = hits._deadline.ask(lambda: 42)
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    release.set()
-    assert os.waitstatus_to_exitcode(status) == 42
+            hits._deadline.ask(release.wait)
+
+    def ask() -> None:
+        hits.guard.failed("internal", "in the child")
+        assert hits._deadline.ask(lambda: 42, 30.0) == 42
+
+    in_child(ask)
+
+
+@forks
+def test_a_forked_child_has_all_places_whatever_hung_in_its_parent() -> None:
+    play(fork_while_reads_hang)
 
 
 def _no_thread(thread: threading.Thread) -> None:
@@ -86,10 +87,10 @@ def test_while_many_reads_hang_no_more_are_begun_and_afterwards_they_are() -> No
     for _ in range(AT_ONCE):
         with pytest.raises(Overdue):
             deadline.ask(lambda: release.wait(30.0))
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(Overdue, match="still waiting"):
         deadline.ask(lambda: 1)
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= before
     release.set()
     wait_until(lambda: deadline._places.free == AT_ONCE, message="all reads have ended")
     assert deadline.ask(lambda: 1, 30.0) == 1
@@ -163,24 +164,22 @@ def test_a_caller_who_is_torn_away_leaves_a_read_that_counts_as_hanging(monkeypa
     assert deadline.ask(lambda: 1) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_child_that_python_was_not_told_of_has_all_places() -> None:
+def fork_unseen_by_python() -> None:
     """As uWSGI forks: nothing that is registered for a fork is called."""
     release, deadline = threading.Event(), Deadline(0.01)
     for _ in range(AT_ONCE):
         with pytest.raises(Overdue):
-            deadline.ask(lambda: release.wait(30.0))
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            signal.alarm(20)
-            code = deadline.ask(lambda: 42, 10.0)
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    release.set()
-    assert os.waitstatus_to_exitcode(status) == 42
+            deadline.ask(release.wait)
+
+    def ask() -> None:
+        assert deadline.ask(lambda: 42, 30.0) == 42
+
+    in_child(ask)
+
+
+@forks
+def test_a_child_that_python_was_not_told_of_has_all_places() -> None:
+    play(fork_unseen_by_python)
 
 
 def test_a_read_that_failed_leaves_nothing_for_the_collector() -> None:

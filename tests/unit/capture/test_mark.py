@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import subprocess
+import ctypes
+import os
 import sys
 
 import pytest
 
 from pathhits.capture import mark as marks
 from pathhits.capture.mark import PidMark, make_mark
+from tests.servers.forks import in_child, play
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing forks here")
 
-#: In a process of its own, which has one thread: after a fork in C the lock of the interpreter is as it was, and a
-#: child waits for ever where another thread had asked for it.
-FORKING = """
-import ctypes, os
-from pathhits.capture.mark import PidMark, make_mark
+MAKERS = {"make_mark": make_mark, "PidMark": PidMark}
 
-mark = {make}()
-assert mark[0]
-child = {fork}()
-if child == 0:
-    os._exit(0 if not mark[0] and {make}()[0] else 1)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert mark[0]
-"""
 #: The second is what uWSGI does: the hooks of Python do not run.
-FORKS = {"by Python": "os.fork", "in C": "ctypes.PyDLL(None).fork"}
+FORKS = {"by Python": os.fork, "in C": ctypes.PyDLL(None).fork} if sys.platform != "win32" else {}
+
+
+def fork_and_look(make: str, fork: str) -> None:
+    mark = MAKERS[make]()
+    assert mark[0]
+
+    def look() -> None:
+        assert not mark[0]
+        assert MAKERS[make]()[0]
+
+    in_child(look, FORKS[fork])
+    assert mark[0]
 
 
 @pytest.mark.parametrize("fork", FORKS)
-@pytest.mark.parametrize("make", ["make_mark", "PidMark"])
+@pytest.mark.parametrize("make", MAKERS)
 def test_a_child_does_not_have_the_mark_of_its_parent_but_one_of_its_own(make: str, fork: str) -> None:
-    program = FORKING.format(make=make, fork=FORKS[fork])
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    play(fork_and_look, make, fork)
 
 
 def test_where_memory_cannot_be_marked_the_pid_tells(monkeypatch: pytest.MonkeyPatch) -> None:

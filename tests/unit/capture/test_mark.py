@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing forks h
 MAKERS = {"make_mark": make_mark, "PidMark": PidMark}
 
 #: The second is what uWSGI does: the hooks of Python do not run.
-FORKS = {"by Python": os.fork, "in C": ctypes.PyDLL(None).fork} if sys.platform != "win32" else {}
+FORKS: dict[str, Callable[[], int]] = (
+    {} if sys.platform == "win32" else {"by Python": os.fork, "in C": ctypes.PyDLL(None).fork}
+)
 
 
 def fork_and_look(make: str, fork: str) -> None:

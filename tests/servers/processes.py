@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import itertools
 import os
 import pwd
 import re
@@ -12,8 +14,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -24,7 +26,10 @@ T = TypeVar("T")
 
 POLL = 0.02  # seconds between two looks at a condition
 START_TIMEOUT = 60.0  # seconds; a loaded machine of two cores starts a database slowly
-STOP_TIMEOUT = 30.0  # seconds
+STOP_TIMEOUT = 60.0  # seconds
+WAIT_TIMEOUT = 60.0  # seconds; a machine may stand still for some of them
+#: Below those that Linux (32768) and others (49152) give to clients, and so many for each process of the tests.
+PORTS, PORTS_EACH = range(20_000, 32_000), 200
 
 
 class ServerMissing(Exception):
@@ -37,14 +42,38 @@ def in_ci() -> bool:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback that is free, and that nobody gets by chance before it is used.
+
+    Whoever asks the system for any port gets one above `PORTS`; of these, each process of the tests has some for
+    itself. So a server that is started again finds its port free, and nothing answers where a server is away.
+    """
+    ports = _own_ports()
+    for _ in range(PORTS_EACH):
+        port = next(ports)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"all {PORTS_EACH} ports of these tests are in use")
 
 
-def wait_until(condition: Callable[[], T | None], timeout: float = 10.0, message: str = "") -> T:
+@cache
+def _own_ports() -> Iterator[int]:
+    """Ports of this process alone, round and round: a lock that ends with it says that they are taken."""
+    folder = Path(f"/tmp/pathhits-ports-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    for first in PORTS[::PORTS_EACH]:
+        lock = os.open(folder / str(first), os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            return itertools.cycle(range(first, first + PORTS_EACH))
+    raise RuntimeError("other tests have all the ports")
+
+
+def wait_until(condition: Callable[[], T | None], timeout: float = WAIT_TIMEOUT, message: str = "") -> T:
     """The first truthy value of ``condition``, looked at every 20 ms; AssertionError after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -59,7 +88,7 @@ def wait_until(condition: Callable[[], T | None], timeout: float = 10.0, message
 def accepts(port: int, host: str = "127.0.0.1") -> bool:
     """Whether something accepts TCP connections there."""
     with socket.socket() as probe:
-        probe.settimeout(1.0)
+        probe.settimeout(10.0)
         return probe.connect_ex((host, port)) == 0
 
 
@@ -234,7 +263,7 @@ class Process:
             if self.running:
                 self.resume()
                 try:
-                    self.terminate(timeout=10.0)
+                    self.terminate(timeout=20.0)
                 except subprocess.TimeoutExpired:
                     self.kill()
             self.send_to_group(signal.SIGKILL)

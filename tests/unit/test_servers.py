@@ -147,11 +147,11 @@ def test_a_replica_that_stopped_replicating_is_stale() -> None:
 
 
 def test_a_paused_redis_is_silent_and_goes_on_afterwards() -> None:
-    with RedisServer() as server, server.client(timeout=0.2) as client:
+    with RedisServer() as server, server.client(timeout=60.0) as client, server.client(timeout=0.2) as impatient:
         client.set("number", 1)
         server.pause()
         with pytest.raises(redis.TimeoutError):
-            client.get("number")
+            impatient.get("number")
         server.resume()
         assert client.get("number") == b"1"
 
@@ -222,7 +222,7 @@ def test_a_paused_database_is_silent_and_goes_on_afterwards(sql_server: SqlServe
         asking.join(0.3)
         assert answers == []
         sql_server.resume()
-        asking.join(10)
+        asking.join(60)
         assert answers == [7]
 
 
@@ -239,7 +239,7 @@ def proxied(redis_server: RedisServer) -> Iterator[tuple[FaultProxy, redis.Redis
     """A proxy, a client through it, and a client beside it, on an empty database."""
     with FaultProxy.to(redis_server.url) as proxy:
         through = redis.Redis(
-            port=proxy.port, db=0, socket_timeout=0.3, retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0)
+            port=proxy.port, db=0, socket_timeout=60.0, retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0)
         )
         with through, redis_server.client() as beside:
             beside.flushdb()
@@ -252,6 +252,11 @@ Proxied = tuple[FaultProxy, redis.Redis, redis.Redis]
 
 def increments(request: bytes) -> bool:
     return b"INCR" in request
+
+
+def wait_no_longer_than(client: redis.Redis, seconds: float) -> None:
+    client.connection_pool.connection_kwargs["socket_timeout"] = seconds
+    client.connection_pool.disconnect()
 
 
 @pytest.mark.parametrize(
@@ -270,19 +275,20 @@ def test_each_fault_fails_the_call_and_leaves_the_server_as_it_says(
 ) -> None:
     proxy, through, beside = proxied
     proxy.arm(fault, when=increments)
+    if fault in (Fault.HANG, Fault.HANG_REPLY):
+        wait_no_longer_than(through, 1.0)
     through.ping()
     assert not proxy.counts
     with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
         through.incrby("number", 1)
     assert proxy.counts == {fault: 1}
+    wait_no_longer_than(through, 60.0)
     assert beside.get("number") == stored
     assert through.incrby("other", 1) == 1, "only one request was armed"
 
 
 def test_what_hangs_goes_on_when_released(proxied: Proxied) -> None:
     proxy, through, _ = proxied
-    through.connection_pool.connection_kwargs["socket_timeout"] = 10
-    through.connection_pool.disconnect()
     proxy.arm(Fault.HANG, when=increments)
 
     def release() -> None:
@@ -323,7 +329,7 @@ def test_all_connections_are_cut_and_new_ones_refused_until_calm(proxied: Proxie
     before = proxy.connections
     proxy.cut_all()
     with pytest.raises(redis.ConnectionError):
-        wait_until(lambda: not through.ping(), 5.0)
+        wait_until(lambda: not through.ping())
     assert through.ping()
     assert proxy.connections == before + 1
 
@@ -340,8 +346,6 @@ def test_a_failover_leads_new_connections_to_another_server(proxied: Proxied) ->
 def test_a_large_request_is_lost_whole_or_stored_whole(proxied: Proxied) -> None:
     proxy, through, beside = proxied
     value = b"x" * 5_000_000
-    through.connection_pool.connection_kwargs["socket_timeout"] = 10
-    through.connection_pool.disconnect()
     proxy.arm(Fault.LOSE_REPLY, when=lambda request: b"xxxx" in request)
     with pytest.raises(redis.ConnectionError):
         through.set("large", value)

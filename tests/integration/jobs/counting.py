@@ -64,9 +64,11 @@ def quick() -> str:
 
 
 def timed(name: str = "timed") -> str:
-    """Writes down which time of the schedule this run is for."""
+    """Writes down which time of the schedule this run is for, unless it makes up for a lost one."""
     with client() as connection:
-        connection.rpush(f"times:{name}", connection.hget(f"rq:job:{id_of(name)}", "pathhits_due") or "0")
+        due, lost = connection.hmget(f"rq:job:{id_of(name)}", "pathhits_due", "pathhits_lost")
+        if not lost:
+            connection.rpush(f"times:{name}", due or "0")
     return "done"
 
 

@@ -26,7 +26,7 @@ from tests.integration.jobs.counting import NAMESPACE, environment, id_of, table
 from tests.integration.jobs.test_worker import Start, burst, command, number
 from tests.servers.processes import children, wait_until
 
-LONG = 3600.0
+LONG = 1e9  # seconds: comes round in 2033 and then in 2065
 PERIODS = {"quick": LONG, "slow": LONG, "failing": LONG}
 SETTINGS = Settings(namespace=NAMESPACE)
 KEYS = ClockKeys(NAMESPACE)
@@ -95,13 +95,13 @@ def test_failures_in_a_row_are_counted_and_what_is_written_outlives_what_rq_keep
 
 def test_a_run_whose_process_was_killed_is_seen(redis_url: str, connection: redis.Redis, start_process: Start) -> None:
     ask(connection, "slow")
-    worker = start_process(command("worker"), env=env(redis_url))
-    wait_until(lambda: number(connection, "runs:slow") == 1, 20.0)
+    worker = start_process(command("worker"), env=environment(redis_url, PERIODS, heartbeat_ttl=60))
+    wait_until(lambda: number(connection, "runs:slow") == 1)
     assert states(connection)["slow"].state == "running"
     assert states(connection)["slow"].seconds is None
     [horse] = children(worker.pid)
     os.kill(horse, signal.SIGKILL)
-    wait_until(lambda: states(connection)["slow"].failures == 1, 20.0)
+    wait_until(lambda: states(connection)["slow"].failures == 1)
     assert states(connection)["slow"].error == KILLED
     connection.set("go", 1)
 
@@ -111,9 +111,9 @@ def test_a_run_whose_worker_was_killed_is_seen_and_counted_when_it_runs_again(
 ) -> None:
     ask(connection, "slow")
     worker = start_process(command("worker"), env=env(redis_url))
-    wait_until(lambda: number(connection, "runs:slow") == 1, 20.0)
+    wait_until(lambda: number(connection, "runs:slow") == 1)
     worker.kill()
-    wait_until(lambda: states(connection)["slow"].state == "killed", 20.0, "its signs of life end")
+    wait_until(lambda: states(connection)["slow"].state == "killed", message="its signs of life end")
     found = states(connection)["slow"]
     assert (found.failures, found.error, found.failed_at) == (1, KILLED, found.last_run)
     connection.set("go", 1)

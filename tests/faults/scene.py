@@ -67,7 +67,7 @@ class Scene:
             self._start("syncer", "loop", *(slot.path for slot in self.slots))
             for writer in self._writers:
                 writer.wait_for_line("ready")
-            wait_until(lambda: all(slot["done"] for slot in self.slots), 30.0, "every syncer has synced")
+            wait_until(lambda: all(slot["done"] for slot in self.slots), message="every syncer has synced")
             self.reader.start()
         except BaseException:
             self._stack.close()
@@ -91,13 +91,13 @@ class Scene:
         A moment is looked at with the process stopped, so that the step it dies at is known, however short it is.
         """
         for number in range(times):
-            wait_until(lambda: any(slot["pid"] and slot["step"] for slot in self.slots), 30.0, "a syncer that works")
+            wait_until(lambda: any(slot["pid"] and slot["step"] for slot in self.slots), message="a syncer that works")
             time.sleep(rng.random() * longest)  # the moment of the kill is what varies here
-            slot = wait_until(lambda n=number: self._stopped(rng, at_work=n % 2 == 1), 30.0, "one to kill")  # type: ignore[misc]  # mypy reads no defaults
+            slot = wait_until(lambda n=number: self._stopped(rng, at_work=n % 2 == 1), message="one to kill")  # type: ignore[misc]  # mypy reads no defaults
             pid, done = slot["pid"], slot["done"]
             self.died_at[STEPS[slot["step"]]] += 1
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda s=slot, p=pid: s["pid"] != p, 30.0, "a new syncer")  # type: ignore[misc]  # mypy reads no defaults
+            wait_until(lambda s=slot, p=pid: s["pid"] != p, message="a new syncer")  # type: ignore[misc]  # mypy reads no defaults
             assert slot["done"] >= done
 
     def _stopped(self, rng: random.Random, *, at_work: bool) -> Slot | None:
@@ -116,7 +116,7 @@ class Scene:
         """Syncs that went through so far."""
         return sum(slot["done"] for slot in self.slots)
 
-    def wait_for_syncs(self, number: int, timeout: float = 60.0) -> None:
+    def wait_for_syncs(self, number: int, timeout: float = 120.0) -> None:
         """Return when that many more syncs went through."""
         there = self.syncs
         wait_until(lambda: self.syncs >= there + number, timeout, f"{number} more syncs")
@@ -127,7 +127,7 @@ class Scene:
             truth["stop"] = 1
         reports = [json.loads(writer.wait_for_line(r"^\{.*\}$", 90.0)[0]) for writer in self._writers]
         assert all(report["done"] for report in reports), reports
-        wait_until(lambda: self._settled(), 60.0, "everything is in SQL")
+        wait_until(lambda: self._settled(), 120.0, "everything is in SQL")
         self.reader.stop()
         check(self.hits, self.truths)
         check_events(self.hits, {f"{ITEM_TYPE}:{label}": sum(one[label] for one in self.truths) for label in LABELS})

@@ -41,7 +41,7 @@ class App:
             database_url=database_url,
             flush_interval=3600,
             request_deadline=60.0,
-            redis_timeout=2.0,
+            redis_timeout=20.0,
             **settings,
         )
         self.hits.migrate()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import pytest
+from redis.connection import AbstractConnection
 
 from pathhits import PathHits
 from pathhits.errors import StoreUnavailable
@@ -43,9 +46,22 @@ def shown(found: list[float]) -> str:
     )
 
 
+def threads_that_ask(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The idents of the threads that send anything to a Redis from now on."""
+    found: set[int] = set()
+    send = AbstractConnection.send_packed_command
+
+    def noted(self: AbstractConnection, *given: Any, **named: Any) -> None:
+        found.add(threading.get_ident())
+        send(self, *given, **named)  # type: ignore[no-untyped-call]  # redis annotates only a part
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", noted)
+    return found
+
+
 @pytest.mark.slow
 def test_requests_go_on_while_redis_is_stopped_and_every_hit_is_there_once_when_it_goes_on(
-    own_server: Start, sqlite_url: str, tmp_path: Path
+    own_server: Start, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slow: the flusher has to run into its time-out a few times."""
     server = own_server(RedisServer)
@@ -59,18 +75,19 @@ def test_requests_go_on_while_redis_is_stopped_and_every_hit_is_there_once_when_
         serve(app, truth, rng)
 
     before = latencies(one, 1.0)
-    assert hits.flush()
+    assert hits.flush(30.0)
     failed = hits.guard.failures.copy()
+    asking = threads_that_ask(monkeypatch)
     server.pause()
     stopped = latencies(one, 4 * REDIS_TIMEOUT)
     wait_until(lambda: hits.guard.failures != failed, message="the flusher noticed")
-    began = time.monotonic()
     counts = [hits.hit_count("/page/aa") for _ in range(3)]
-    reading = time.monotonic() - began
+    # Not how long they took, as the machine may have stood still: nothing was asked where they were made.
+    here, elsewhere = threading.get_ident() in asking, len(asking)
     server.resume()
     print(f"\nbefore: {shown(before)}\nstopped: {shown(stopped)}\nfailures: {hits.guard.failures}")
-    assert max(stopped) < REDIS_TIMEOUT, "a request waited for Redis"
-    assert reading < REDIS_TIMEOUT, "a read in a page waited for Redis"
+    assert not here, "a request, or a read in a page, waited for Redis"
+    assert elsewhere, "nobody asked: nothing was proven"
     assert all(count.partial for count in counts)
     assert "internal" not in hits.guard.failures
     assert hits.flush(30.0)
@@ -106,14 +123,18 @@ def test_a_stopped_redis_sheds_what_the_buffer_cannot_hold_and_says_so(
 
 def test_a_sync_says_that_redis_is_away_and_loses_nothing(own_server: Start, sqlite_url: str) -> None:
     server = own_server(RedisServer)
-    hits = PathHits(redis_url=server.url, database_url=sqlite_url, redis_timeout=0.2, request_deadline=10)
+    hits, impatient = (
+        PathHits(redis_url=server.url, database_url=sqlite_url, redis_timeout=timeout, request_deadline=60)
+        for timeout in (60.0, 0.2)
+    )
     hits.migrate()
     hits.track_hit("/")
-    assert hits.flush()
+    assert hits.flush(30.0)
     server.pause()
     with pytest.raises(StoreUnavailable, match="Redis at "):
-        hits.sync()
+        impatient.sync()
     server.resume()
     wait_until(lambda: hits.sync(force=True).batches, message="the hit is in SQL")
     assert hits.stored_hit_count("/") == 1
-    hits.close()
+    for one in (hits, impatient):
+        one.close()

@@ -41,6 +41,6 @@ class Cells:
 
 
 class Truth(Cells):
-    """One writer's: `stop` is set by the test, the rest by the writer; each label, and `bots` and `requests`."""
+    """One writer's: `stop` is set by the test, the rest by the writer; each label, and the next three names."""
 
-    names = ("stop", "done", "requests", "bots", *LABELS)
+    names = ("stop", "done", "requests", "bots", "resent", *LABELS)

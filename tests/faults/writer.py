@@ -81,6 +81,7 @@ def main(path: Path) -> None:
     while not truth["stop"]:
         for _ in range(BURST):
             serve(app, truth, rng)
+        truth["resent"] = hits.buffer.resent
         time.sleep(PAUSE)
     done = hits.flush(LAST_FLUSH)
     truth["done"] = 1

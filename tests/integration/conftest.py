@@ -12,9 +12,8 @@ from pathhits import PathHits
 
 def made(redis_url: str, database_url: str, **settings: Any) -> PathHits:
     """One whose buffer waits for `flush`, and whose requests wait for a busy machine; not migrated, to be closed."""
-    return PathHits(
-        redis_url=redis_url, database_url=database_url, flush_interval=3600, request_deadline=20.0, **settings
-    )
+    usual: dict[str, Any] = {"flush_interval": 3600, "request_deadline": 20.0, "redis_timeout": 20.0}
+    return PathHits(redis_url=redis_url, database_url=database_url, **usual | settings)
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def make(redis_url: str, sqlite_url: str) -> Iterator[Make]:
     def build(**settings: Any) -> PathHits:
         defaults = {
             "redis_url": redis_url, "database_url": sqlite_url, "flush_interval": NEVER, "request_deadline": 20.0,
+            "redis_timeout": 20.0,
         }  # fmt: skip
         hits = PathHits(**{**defaults, **settings})
         hits.migrate()
@@ -257,7 +258,7 @@ def test_two_processes_of_two_hundred_threads_make_one_view_and_after_two_minute
     for views, later in ((1, 0), (2, 121)):
         command = [sys.executable, "-c", PROCESS, hits.settings.redis_url, str(time.time() + later)]
         processes = [subprocess.Popen(command) for _ in range(2)]
-        assert [process.wait(60) for process in processes] == [0, 0]
+        assert [process.wait(120) for process in processes] == [0, 0]
         assert hits.hit_count("product") == 400 * views
         assert hits.view_count("product", 1) == views
         hits.sync()
@@ -271,7 +272,8 @@ def test_a_view_costs_one_round_trip(hits: PathHits, monkeypatch: pytest.MonkeyP
     send: Callable[..., Any] = type(hits.redis).execute_command
 
     def noted(self: Any, *words: Any, **options: Any) -> Any:
-        asked.append(words[0])
+        if self is hits.redis:
+            asked.append(words[0])
         return send(self, *words, **options)
 
     monkeypatch.setattr(type(hits.redis), "execute_command", noted)
@@ -320,14 +322,14 @@ def test_while_redis_hangs_the_answer_is_in_time_and_the_view_is_judged_later_on
     own_server: Start, make: Make
 ) -> None:
     server = own_server(RedisServer)
-    hits = make(redis_url=server.url, request_deadline=0.2, redis_timeout=1.0)
+    hits = make(redis_url=server.url, request_deadline=0.2, redis_timeout=120.0)
     hits.register_item("product", rules=Rules.antispam())
     hits.track_view("product", "warm", **WHO)
     server.pause()
     try:
         started = time.monotonic()
         assert hits.track_view("product", 1, **WHO).reason == "unavailable"
-        assert time.monotonic() - started < 0.9
+        assert time.monotonic() - started < 60, "it waited for Redis"
     finally:
         server.resume()
     assert hits.flush(20)

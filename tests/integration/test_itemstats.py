@@ -23,7 +23,6 @@ from tests.integration.logbook import DAY_MS, put_views
 from tests.servers.redis import RedisServer
 
 Start = Callable[[Callable[[], RedisServer]], RedisServer]
-HOUR = int(time.time()) // 3600
 _numbers = itertools.count(1)
 
 
@@ -52,8 +51,8 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def pend(hits: PathHits, deltas: dict[tuple[str, str], int], hour: int = HOUR) -> None:
-    number = next(_numbers)
+def pend(hits: PathHits, deltas: dict[tuple[str, str], int], hours_ago: int = 0) -> None:
+    hour, number = now() // 3_600_000 - hours_ago, next(_numbers)
     batch = Batch("test", number, f"g{number}", {Delta(hour, *name): n for name, n in deltas.items()}, {})
     assert hits.pending.add(batch, "").status == "added"
 
@@ -156,7 +155,7 @@ def test_counters_are_stored_and_pending_whoever_declared_them(hits: PathHits) -
     count(hits, "product:42", likes=5, votes=7)
     count(hits, "product:43", likes=9)
     pend(hits, {("likes", "product:42"): -2, ("shares", "product:42"): 4, ("votes", "product:42"): 1})
-    pend(hits, {("likes", "product:42"): 1}, HOUR - 30)
+    pend(hits, {("likes", "product:42"): 1}, 30)
     found = hits.item_stats("product", 42).counters
     assert {name: (n.stored, n.pending) for name, n in found.items() if n} == {
         "likes": (5, -1),

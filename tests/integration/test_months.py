@@ -248,7 +248,7 @@ def test_a_late_sync_waits_for_a_roller_and_takes_its_mark(
 
     monkeypatch.setattr(months, "_sum_up", while_it_sums)
     hits.roll_months()
-    threads[0].join(30)
+    threads[0].join(120)
     assert marks(hits)[month_of(day)] == 0
     check(hits, truth + late)
     assert hits.verify().ok
@@ -260,14 +260,14 @@ def test_two_rollers_at_once_roll_each_month_once(hits: PathHits) -> None:
     start = threading.Barrier(2)
 
     def run() -> None:
-        start.wait(10)
+        start.wait(60)
         reports.append(roll(Months(hits.engine)).months)
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert sum(reports) == len(marks(hits)) == len({month_of(day) for day in range(TODAY - DAYS, TODAY - 2)})
     check(hits, truth)
     assert hits.verify().ok

@@ -169,13 +169,22 @@ class Reading(Parts):
         """One number a step in a time zone; see `Stats.series`.
 
         With ``where``, such as ``("browser", "Firefox")``, hits that have this value, by day, week or month: see
-        `ValueReads.series`. Raises ValueError for another metric, and for items.
+        `ValueReads.series`. Raises ValueError for another metric, for items, and for a counter that nothing adds to.
         """
         if where is not None:
             if metric != "hits" or item is not None:
                 raise ValueError("of values only hits are counted, of the site or of one label")
             return self.value_reads.series(where, since, until, by, tz, label)
-        return self.stats.series(metric, since, until, by, tz, label, item)
+        points = self.stats.series(metric, since, until, by, tz, label, item)
+        if item is not None and not any(point.value for point in points):
+            self._check_counter(metric, *item)
+        return points
+
+    def _check_counter(self, name: str, item_type: str, item_id: object) -> None:
+        """Raises ValueError for a counter that no event of this app adds to, and that has nothing from before."""
+        known = ("views", "visitors", *self.event_types.counters)
+        if name not in known and not any(self.stats.counters(item_type, [(str(item_id), name)])):
+            raise ValueError(f"{name!r} is not counted of an item: {', '.join(sorted(known))} are; see event_type()")
 
     def visits(self, since: datetime | None = None, until: datetime | None = None) -> Visits:
         """Visits, bounces and seconds of the visits that began between two aware datetimes; see `Stats.visits`."""

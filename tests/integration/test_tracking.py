@@ -301,3 +301,18 @@ def test_a_counter_has_a_series_stored_and_pending(hits: PathHits) -> None:
         hits.series("likes", since, now)
     with pytest.raises(ValueError, match="'hitz' is not counted of the whole site: bounces, hits, requests, seconds"):
         hits.series("hitz", since, now)
+    with pytest.raises(ValueError, match="'hitz' is not counted of an item: downloads, likes, .*, views, visitors"):
+        hits.series("hitz", since, now, item=("movie", 7))
+    assert {point.value for point in hits.series("downloads", since, now, item=("movie", 7))} == {0}
+
+
+def test_a_counter_that_is_no_longer_declared_keeps_its_series(hits: PathHits, redis_url: str) -> None:
+    hits.event_type("movie.shared", counter="shares")
+    hits.track("movie.shared", 7, **GUEST)
+    assert hits.flush()
+    hits.sync()
+    later = PathHits(redis_url=redis_url, database_url=hits.settings.database_url)
+    now, day = datetime.now(UTC), timedelta(days=1)
+    assert sum(point.value for point in later.series("shares", now - day, now + day, item=("movie", 7))) == 1
+    assert sum(point.value for point in later.series("shares", now - 3 * day, now - 2 * day, item=("movie", 7))) == 0
+    later.close(0.1)

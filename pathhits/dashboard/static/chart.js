@@ -113,7 +113,11 @@ export function draw(box, UPlot) {
     if (x + 12 + wide > box.clientWidth) tip.style.left = `${Math.max(0, x - 12 - wide)}px`;
   }
 
+  // Made anew, for another theme or newer numbers, it shows the same part of the period, and the cursor stays.
   function make() {
+    const first = data?.names[0];
+    const part = plot && !reset.hidden ? { min: plot.scales.x.min, max: plot.scales.x.max } : null;
+    const cursor = plot && plot.cursor.left >= 0 ? { left: plot.cursor.left, top: plot.cursor.top } : null;
     data = JSON.parse(box.dataset.points);
     const colour = colours();
     const values = seriesOf(data);
@@ -149,6 +153,9 @@ export function draw(box, UPlot) {
       box,
     );
     box.append(tip, reset, says_);
+    if (part && data.names[0] === first && part.max < count) plot.setScale("x", part);
+    // After uPlot has taken over the scale, which it does in a microtask.
+    if (cursor) queueMicrotask(() => plot.setCursor(cursor));
   }
 
   function width() {

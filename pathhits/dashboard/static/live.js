@@ -8,12 +8,24 @@ async function fetched(url) {
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
+// The tab that was chosen, and how far a table was pushed aside, are the reader's and stay.
+function replace(element, other) {
+  const chosen = [...element.querySelectorAll("input:checked")].map((one) => one.id);
+  const pushed = [...element.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
+  element.replaceChildren(...other.childNodes);
+  for (const id of chosen) {
+    const input = document.getElementById(id);
+    if (input) input.checked = true;
+  }
+  element.querySelectorAll(".scroll").forEach((one, place) => one.scrollTo(...(pushed[place] ?? [0, 0])));
+}
+
 function takeOver(fresh) {
   for (const element of document.querySelectorAll("[data-live]")) {
     const other = fresh.getElementById(element.id);
     // What somebody is in the middle of stays as it is.
     if (!other || element.contains(document.activeElement) || element.innerHTML === other.innerHTML) continue;
-    element.replaceChildren(...other.childNodes);
+    replace(element, other);
     for (const { name, value } of other.attributes) element.setAttribute(name, value);
   }
   const plot = document.getElementById("plot");
@@ -21,6 +33,7 @@ function takeOver(fresh) {
   if (plot && data && plot.dataset.points !== data) {
     plot.dataset.points = data;
     plot.querySelector(".drawing")?.replaceWith(fresh.querySelector("#plot .drawing"));
+    document.querySelector(".as-table table")?.replaceWith(fresh.querySelector(".as-table table"));
     dispatchEvent(new CustomEvent("pathhits:points"));
   }
 }

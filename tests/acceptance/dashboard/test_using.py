@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from sqlalchemy import text
 
 from pathhits.dashboard.rendering import has_static
-from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, a_site, asked, listed, value
+from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, a_site, asked, course, listed, settled, value
 from tests.integration.dashboard.reader import PASSWORD
 from tests.servers.chromium import USER_AGENT
 from tests.servers.processes import in_ci
@@ -133,6 +133,37 @@ def test_the_chart_reads_out_and_zooms(open_page: Open, full: Site) -> None:
     shown = [row.locator("td.n").inner_text() for row in rows.all()]
     assert shown == [f"{n:,}" for n in data["values"] if n is not None]
     assert sum(data["values"][:30]) == int(value(page, "hits").replace(",", ""))
+
+
+def test_what_somebody_looks_at_stays_while_the_numbers_become_newer(open_page: Open, full: Site) -> None:
+    page = open_page(full, "/?range=7d&tz=UTC&compare=0")
+    page.clock.install()
+    page.reload()
+    settled(page)
+    page.get_by_text("Show as table").click()
+    page.locator("label", has_text="Systems").click()
+    page.get_by_role("heading", level=1).click()
+    drawn = has_static("vendor/uPlot.js")
+    if drawn:
+        place = page.locator("#plot").bounding_box()
+        assert place is not None
+        page.mouse.move(place["x"] + 200, place["y"] + 100)
+        page.mouse.down()
+        page.mouse.move(place["x"] + 600, place["y"] + 100, steps=5)
+        page.mouse.up()
+        expect(page.get_by_role("button", name="Whole period")).to_be_visible()
+        page.mouse.move(place["x"] + 400, place["y"] + 100)
+        tip = page.locator("#plot .tip").inner_text()
+    before = int(value(page, "hits").replace(",", ""))
+    full.client.get("/", headers={"User-Agent": USER_AGENT})
+    assert full.hits.flush()
+    page.clock.run_for(31_000)
+    expect(page.locator(".figure .value .sr").first).to_contain_text(f"{before + 1:,} ")
+    assert sum(int(number.replace(",", "")) for _, number in course(page)) == before + 1
+    expect(page.get_by_role("radio", name="Systems")).to_be_checked()
+    if drawn:
+        expect(page.get_by_role("button", name="Whole period")).to_be_visible()
+        assert page.locator("#plot .tip").inner_text() == tip
 
 
 def test_the_theme_changes_at_once_and_is_remembered(open_page: Open, full: Site) -> None:

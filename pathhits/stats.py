@@ -20,7 +20,7 @@ from pathhits.core.clicks import ClickRate, click_rates
 from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.core.rules import subject, type_of
-from pathhits.core.searches import SearchRow
+from pathhits.core.searches import SearchRow, normalised
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import BOUNCES, CORRECTED, DROPS, HITS, REFUSALS, SECONDS, SITE, VIEWS, VISITS, Delta, Sketch
 from pathhits.storage.redis.client import explain
@@ -256,15 +256,19 @@ class Stats:
         entity_type: str | None = None,
         *,
         failed: bool = False,
+        search: str = "",
+        by_name: bool = False,
     ) -> list[SearchRow]:
         """The queries with the most searches between two aware datetimes, in whole UTC hours; None is without end.
 
         A search that is known to have found nothing is among the ``failed`` ones and not among the others. It is what
-        SQL has: searches are there seconds after they were made. ``entity_type`` is "" for those that named none.
+        SQL has: searches are there seconds after they were made. ``entity_type`` is "" for those that named none. With
+        ``search`` only queries that hold this text, however it is spelled; ``by_name`` has the first ones by name.
         """
         if limit < 1:
             return []
-        stored = self._reads.searches(_window(since, until), limit, entity_type, failed=failed)
+        window, holding = _window(since, until), normalised(search)
+        stored = self._reads.searches(window, limit, entity_type, failed=failed, holding=holding, by_name=by_name)
         return [_search_row(row) for row in stored]
 
     def click_rates(self, since: datetime | None = None, until: datetime | None = None) -> list[ClickRate]:

@@ -217,7 +217,14 @@ class NothingStored(Reads):
         return {name: self._days(mark + name, window) for name in wanted}
 
     def searches(
-        self, window: Window, limit: int, entity_type: str | None = None, *, failed: bool = False
+        self,
+        window: Window,
+        limit: int,
+        entity_type: str | None = None,
+        *,
+        failed: bool = False,
+        holding: str = "",
+        by_name: bool = False,
     ) -> list[StoredSearch]:
         self._sink.settle()
         found: dict[Search, list[tuple[Event, int | None]]] = {}
@@ -226,8 +233,8 @@ class NothingStored(Reads):
             if said and said[0].failed == failed and window.holds(to_hour(event.moment)):
                 found.setdefault(said[0], []).append((event, said[1]))
         rows = [_stored_search(search, events) for search, events in found.items()]
-        rows = [row for row in rows if entity_type in (None, row.entity_type)]
-        return sorted(rows, key=lambda row: (-row.searches, row.query, row.entity_type))[:limit]
+        rows = [row for row in rows if entity_type in (None, row.entity_type) and holding in row.query]
+        return sorted(rows, key=lambda row: (0 if by_name else -row.searches, row.query, row.entity_type))[:limit]
 
     def recommended(self, window: Window) -> dict[str, int]:
         self._sink.settle()

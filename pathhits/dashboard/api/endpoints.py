@@ -256,7 +256,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "What was searched for; with failed=1 what found nothing.",
         Searches,
         _searches,
-        (*PERIOD, *LIST),
+        (*PERIOD, "search", "sort", *LIST),
         (_TYPE, Parameter("failed", "Only what found nothing.", {"type": "string", "enum": ["0", "1"]})),
         private=True,
     ),

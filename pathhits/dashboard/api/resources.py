@@ -236,9 +236,12 @@ def active(hits: PathHits, query: Query) -> Active:
 
 
 def searches(hits: PathHits, query: Query, *, failed: bool = False, item_type: str | None = None) -> Searches:
-    """A page of what was searched for in the period, the most frequent first; ``failed`` is what found nothing."""
+    """A page of what was searched for in the period; ``failed`` is what found nothing."""
     last = query.page * query.limit
-    found = hits.stats.searches(*query.period, last + 1, item_type, failed=failed)
+    by_name = query.sort == "name"
+    found = hits.stats.searches(
+        *query.period, last + 1, item_type, failed=failed, search=query.search, by_name=by_name
+    )
     rows = tuple(
         SearchRow(
             one.query,

@@ -82,7 +82,7 @@ def item_list(view: View, found: Items, item_type: str | None = None) -> BarList
     return BarList(
         "items", "Items", "Item", "Views", rows, found.total,
         "No views in this period. Declare what is an item with hits.register_item.",
-        all_url=to("items", **{**view.shared, "path": None}), mono=True,
+        all_url=to("items", **{**view.shared, "path": None}, type=item_type), mono=True,
     )  # fmt: skip
 
 

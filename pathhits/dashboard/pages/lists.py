@@ -39,8 +39,8 @@ class BarList:
 
     @property
     def all_words(self) -> str:
-        """What leads to all rows, "" where they are all here."""
-        if not self.all_url or (self.total is not None and self.total <= len(self.rows)):
+        """What leads to the page of all rows, which has them as CSV too; "" where there is none, or nothing to see."""
+        if not self.all_url or not self.rows:
             return ""
         return "all" if self.total is None else f"all {self.total:,}"
 

@@ -131,13 +131,11 @@ class Lists:
         kinds = [Link("Popular", view.url(failed=""), not failed)]
         kinds += [Link("Found nothing", view.url(failed="1"), failed)]
         csv = csv_url(query, "searches", failed="1" if failed else "")
-        return self._list(view, found, csv, kinds, searchable=False)
+        return self._list(view, found, csv, kinds)
 
-    def _list(
-        self, view: View, found: BarList, csv: str, types: Sequence[Link] = (), *, searchable: bool = True
-    ) -> Response:
+    def _list(self, view: View, found: BarList, csv: str, types: Sequence[Link] = ()) -> Response:
         return self._renderer.page(
-            "list.html", view=view, searchable=searchable, list=found, types=types, csv_url=csv,
+            "list.html", view=view, list=found, types=types, csv_url=csv,
             paging=paging(view, found.total, len(found.rows)),
             sorts=[
                 Link("Most first", view.url(sort="most"), view.query.sort == "most"),

@@ -231,11 +231,20 @@ class Reads:
         return [HotItem(*row) for row in self._rows(hot_query(item_type, limit))]
 
     def searches(
-        self, window: Window, limit: int, entity_type: str | None = None, *, failed: bool = False
+        self,
+        window: Window,
+        limit: int,
+        entity_type: str | None = None,
+        *,
+        failed: bool = False,
+        holding: str = "",
+        by_name: bool = False,
     ) -> list[StoredSearch]:
-        """The queries with the most searches in the window; with ``failed`` those that found nothing."""
+        """The queries with the most searches in the window, or the first by name; with ``failed`` those in vain."""
         counted = None if window == Window() else counted_in(SEARCHES, window, more=SUMS)
-        query = search_query(counted, window, limit, entity_type, failed=failed)
+        query = search_query(
+            counted, window, limit, entity_type, failed=failed, holding=holding, by_name=by_name
+        )
         return [StoredSearch(row[0], row[1], *map(int, row[2:])) for row in self._rows(query)]
 
     def also_viewed(self, item: str) -> list[tuple[str, float, int]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 
+from pathhits.storage.sql.dialects.expressions import by_code_point
 from pathhits.storage.sql.tables import SEARCHES
 
 if TYPE_CHECKING:
@@ -31,9 +32,16 @@ SUMS = ("counted", "results")
 
 
 def search_query(
-    counted: FromClause | None, window: Window, limit: int, entity_type: str | None, *, failed: bool
+    counted: FromClause | None,
+    window: Window,
+    limit: int,
+    entity_type: str | None,
+    *,
+    failed: bool,
+    holding: str = "",
+    by_name: bool = False,
 ) -> Select[Any]:
-    """The statement for the queries with the most searches.
+    """The statement for the queries with the most searches, or the first by their name, that hold some text.
 
     ``counted`` has owners and amounts in the window; without it that is all time, for which an index has the order.
     """
@@ -45,10 +53,14 @@ def search_query(
     best = best.where(c.failed == int(failed))
     if entity_type is not None:
         best = best.where(c.entity_type == entity_type)
+    if holding:
+        best = best.where(c.search.contains(holding, autoescape=True))
+    names = [by_code_point(c.search), by_code_point(c.entity_type)]
     equals = [c.id.desc()] if counted is None else [c.search, c.entity_type]
-    b = best.order_by(amount.desc(), *equals).limit(limit).subquery().c
+    b = best.order_by(*(names if by_name else [amount.desc(), *equals])).limit(limit).subquery().c
     visitors = select(func.coalesce(func.sum(d.visitors), 0)).where(d.search_id == b.id, window.days(d.day))
     query = select(
         b.search, b.entity_type, b.amount, b.counted, b.results, visitors.scalar_subquery().label("visitors"), b.last_at
     )
-    return query.order_by(b.amount.desc(), b.search, b.entity_type)
+    names = [by_code_point(b.search), by_code_point(b.entity_type)]
+    return query.order_by(*(names if by_name else [b.amount.desc(), b.search, b.entity_type]))

@@ -150,8 +150,8 @@ def test_the_time_of_visits_is_told_with_and_without_bounces(reader: Reader) -> 
     assert "without bounces" not in reader.get("/?range=7d&path=home").text
 
 
-@pytest.mark.parametrize(("hot", "words"), [(10, ""), (12, "all")])
-def test_there_is_a_way_to_all_hot_items_where_there_are_more(reader: Reader, hot: int, words: str) -> None:
+@pytest.mark.parametrize(("hot", "words"), [(10, "all 10"), (12, "all")])
+def test_there_is_a_way_to_all_hot_items(reader: Reader, hot: int, words: str) -> None:
     hits = reader.client.application.extensions["pathhits"]  # type: ignore[attr-defined]
     views = {Delta(int(time.time() // 3600), VIEWS, f"product:p{n:02d}"): 99 - n for n in range(hot)}
     hits.pending.add(Batch("hot", 1, "hot", views, {}), "")
@@ -166,7 +166,23 @@ def test_there_is_a_way_to_all_hot_items_where_there_are_more(reader: Reader, ho
     page = reader.get("/?range=7d").text
     assert [name for name, _ in rows(page, "Hot now")] == [f"p{n:02d}hot" for n in range(10)]
     card = page.partition('<caption class="sr">Hot now</caption>')[2].partition("</section>")[0]
-    assert re.findall(r'href="/_pathhits/hot">(.*?)</a>', card) == [words] * bool(words)
+    assert re.findall(r'href="/_pathhits/hot">(.*?)</a>', card) == [words]
+
+
+@pytest.mark.parametrize("start", ["/?range=7d", "/path?path=home&range=7d"])
+def test_every_list_on_a_card_leads_to_its_page_which_has_it_as_csv(reader: Reader, start: str) -> None:
+    hits = reader.client.application.extensions["pathhits"]  # type: ignore[attr-defined]
+    hits.register_item("product", route="home", id="slug")
+    page = reader.get(start).text
+    tables = re.split(r'<caption class="sr">', page.partition('id="cards"')[2])[1:]
+    assert len(tables) > 4
+    for table in tables:
+        [(url, total)] = re.findall(r'<p class="all"><a href="/_pathhits([^"]*)">all ([\d,]+)</a>', table)
+        heading = table.partition("<")[0]
+        [(_, *told)] = csvs(reader, unescape(url)).values()
+        assert f"{len(told):,}" == total, heading
+        shown = rows(page, heading)
+        assert [name for name, _ in shown] == [row[heading == "Items"] for row in told][: len(shown)]
 
 
 def csvs(reader: Reader, path: str) -> dict[str, list[list[str]]]:
@@ -232,6 +248,25 @@ def test_searches_and_those_in_vain(reader: Reader) -> None:
     assert rows(page, "Searches") == [("jug", "2")]
     assert rows(page, "Found nothing") == [(HOSTILE, "1")]
     assert rows(reader.get("/searches?range=7d&failed=1").text, "Found nothing") == [(HOSTILE, "1")]
+
+
+def test_searches_are_searched_and_ordered_by_name_like_every_list(reader: Reader) -> None:
+    hits = reader.client.application.extensions["pathhits"]  # type: ignore[attr-defined]
+    for query in ("blue jug", "a bowl_", "100% wool"):
+        hits.track_search(query, result_count=1, user_agent=BROWSER)
+    assert hits.flush()
+    hits.sync(force=True)
+
+    def names(asked: str) -> list[str]:
+        shown = [name for name, _ in rows(reader.get(f"/searches?range=7d{asked}").text, "Searches")]
+        assert shown == [row["query"] for row in api(reader, f"searches?range=7d&limit=50{asked}")["rows"]]
+        return shown
+
+    assert names("") == ["jug", "100% wool", "a bowl_", "blue jug"]
+    assert names("&sort=name") == ["100% wool", "a bowl_", "blue jug", "jug"]
+    assert names("&search=%20JUG") == ["jug", "blue jug"]
+    assert (names("&search=%25"), names("&search=_"), names("&search=zebra")) == (["100% wool"], ["a bowl_"], [])
+    assert "Nothing contains" in reader.get("/searches?range=7d&search=zebra").text
 
 
 def test_a_list_is_searched_and_paged(reader: Reader) -> None:

@@ -18,7 +18,9 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine
 
+from pathhits import PathHits
 from pathhits.storage.sql.dialects import engines as engine_making
+from tests.replayed import migrated
 from tests.servers.base import Server
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
@@ -74,6 +76,12 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Engine]]:
     yield made
     for engine in made:
         engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _migrated_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PathHits.migrate` costs a test what its statements cost; the migrations themselves have tests of their own."""
+    monkeypatch.setattr(PathHits, "migrate", migrated)
 
 
 @contextlib.contextmanager

@@ -301,7 +301,7 @@ def test_a_counter_has_a_series_stored_and_pending(hits: PathHits) -> None:
         hits.series("likes", since, now)
     with pytest.raises(ValueError, match="'hitz' is not counted of the whole site: bounces, hits, requests, seconds"):
         hits.series("hitz", since, now)
-    with pytest.raises(ValueError, match="'hitz' is not counted of an item: downloads, likes, .*, views, visitors"):
+    with pytest.raises(ValueError, match=r"'hitz' is not counted of an item: downloads, likes, .*, views, visitors"):
         hits.series("hitz", since, now, item=("movie", 7))
     assert {point.value for point in hits.series("downloads", since, now, item=("movie", 7))} == {0}
 

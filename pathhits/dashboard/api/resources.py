@@ -239,9 +239,7 @@ def searches(hits: PathHits, query: Query, *, failed: bool = False, item_type: s
     """A page of what was searched for in the period; ``failed`` is what found nothing."""
     last = query.page * query.limit
     by_name = query.sort == "name"
-    found = hits.stats.searches(
-        *query.period, last + 1, item_type, failed=failed, search=query.search, by_name=by_name
-    )
+    found = hits.stats.searches(*query.period, last + 1, item_type, failed=failed, search=query.search, by_name=by_name)
     rows = tuple(
         SearchRow(
             one.query,

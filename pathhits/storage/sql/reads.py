@@ -242,9 +242,7 @@ class Reads:
     ) -> list[StoredSearch]:
         """The queries with the most searches in the window, or the first by name; with ``failed`` those in vain."""
         counted = None if window == Window() else counted_in(SEARCHES, window, more=SUMS)
-        query = search_query(
-            counted, window, limit, entity_type, failed=failed, holding=holding, by_name=by_name
-        )
+        query = search_query(counted, window, limit, entity_type, failed=failed, holding=holding, by_name=by_name)
         return [StoredSearch(row[0], row[1], *map(int, row[2:])) for row in self._rows(query)]
 
     def also_viewed(self, item: str) -> list[tuple[str, float, int]]:

@@ -102,7 +102,8 @@ def test_a_long_path_shows_both_its_ends(open_page: Open, full: Site, width: int
 
 def test_a_phone_shows_all_of_health_without_being_pushed_aside(open_page: Open, full: Site) -> None:
     page = open_page(full, "/health", viewport={"width": 360, "height": 740})
-    hidden = "all => all.filter(one => one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight).map(one => one.innerText)"
+    hidden = """all => all.filter(one => one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)
+      .map(one => one.innerText)"""
     assert page.locator(".scroll").count() > 0
     assert page.locator(".scroll").evaluate_all(hidden) == []
 

@@ -272,7 +272,8 @@ class View:
         by = {"most": lambda one: (-one[1], one[0]), "name": lambda one: one[0]}
         shown = sorted(listed.items(), key=by[order])[(page - 1) * limit : page * limit]
         visitors = self._visitors(family, [name for name, _ in shown], days, by_day=False)
-        rows = (Row(name, n, sum(visitors[name].values()) if days else None) for name, n in shown)
+        # A UTC day that lies in the period with its noon may lie outside of it with hits.
+        rows = (Row(name, n, min(n, sum(visitors[name].values())) if days else None) for name, n in shown)
         return Page(tuple(rows), total)
 
     def _by_generation(self, is_meant: Callable[[Delta], bool]) -> dict[str, Counter[str]]:

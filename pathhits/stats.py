@@ -21,8 +21,21 @@ from pathhits.core.counts import Count
 from pathhits.core.periods import By, bucket_index, bucket_starts, to_hour
 from pathhits.core.rules import subject, type_of
 from pathhits.core.searches import SearchRow, normalised
-from pathhits.errors import StoreUnavailable
-from pathhits.hits import BOUNCES, CORRECTED, DROPS, HITS, REFUSALS, SECONDS, SITE, VIEWS, VISITS, Delta, Sketch
+from pathhits.errors import SettingsError, StoreUnavailable
+from pathhits.hits import (
+    BOUNCES,
+    CORRECTED,
+    DROPS,
+    HITS,
+    OWN_COUNTERS,
+    REFUSALS,
+    SECONDS,
+    SITE,
+    VIEWS,
+    VISITS,
+    Delta,
+    Sketch,
+)
 from pathhits.storage.redis.client import explain
 from pathhits.storage.redis.pending import NotAGeneration, PendingStore
 from pathhits.storage.sql.reads import LABELS_A_STATEMENT, Reads, Stored, Window
@@ -41,9 +54,10 @@ LIVE_DAYS = 4
 
 @dataclass(frozen=True, slots=True)
 class PathRow:
-    """One line of `Stats.top_paths`: hits in the period, and visitors summed over its UTC days.
+    """One line of `Stats.top_paths`: hits in the period, and visitors summed over the UTC days that it touches.
 
-    ``visitors`` are None where the paths are asked for by a value: they are not counted by it.
+    They are at most the hits, as days that the period only touches are counted whole; None where the paths are asked
+    for by a value, by which visitors are not counted.
     """
 
     path: str
@@ -61,7 +75,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """One line of `Stats.top_items`: views in the period, and visitors summed over its UTC days."""
+    """One line of `Stats.top_items`: views in the period, and visitors as in `PathRow`."""
 
     item_type: str
     item_id: str
@@ -146,7 +160,12 @@ class Stats:
         return {subject: Count(stored.amounts[subject], waiting[subject]) for subject in subjects}
 
     def counters(self, item_type: str, wanted: Sequence[tuple[object, str]]) -> list[Count]:
-        """Counters of items that events add to, each asked for by id and name, in that order; else as `hit_counts`."""
+        """Counters of items that events add to, each asked for by id and name, in that order; else as `hit_counts`.
+
+        Raises `SettingsError` for what pathhits counts by itself.
+        """
+        for name in {name for _, name in wanted} & OWN_COUNTERS:
+            raise SettingsError(f"{name!r} is no counter that events add to: view_count and item_stats tell of views")
         asked = [(name, subject(item_type, one)) for one, name in wanted]
         counts: dict[tuple[str, str], Count] = {}
         for first in range(0, len(asked), LABELS_A_STATEMENT):
@@ -204,7 +223,8 @@ class Stats:
                 hits.update({label: n for label, n in sums.items() if label in known})
         best = sorted(((n, label) for label, n in hits.items() if n), key=lambda pair: (-pair[0], pair[1]))[:limit]
         visitors = self._visitors(kind, [label for _, label in best], window)
-        return [(label, n, sum(visitors[label].values())) for n, label in best]
+        # Of the first and the last day the window may hold a part only: it had no more visitors than it had hits.
+        return [(label, n, min(n, sum(visitors[label].values()))) for n, label in best]
 
     def series(
         self,
@@ -431,7 +451,8 @@ def parse_deltas(fields: Mapping[bytes, bytes]) -> dict[Delta, int]:
 def _search_row(row: StoredSearch) -> SearchRow:
     average = row.results / row.counted if row.counted else None
     last_at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=row.last_at)
-    return SearchRow(row.query, row.searches, row.visitors, average, last_at, row.entity_type)
+    visitors = min(row.visitors, row.searches)  # days that the window only touches are counted whole
+    return SearchRow(row.query, row.searches, visitors, average, last_at, row.entity_type)
 
 
 def _of_type(sums: Counter[str], item_type: str) -> Counter[str]:

@@ -48,7 +48,8 @@ class Search(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SearchRow:
-    """One query of a period: how often it was searched for, and by how many visitors, summed over UTC days.
+    """One query of a period: how often it was searched for, and by how many visitors, summed over the UTC days that it
+    touches and at most as many.
 
     ``average_results`` is over the searches that said how many they found, None where none did. ``last_at`` is the
     moment of the last such search of all, to the millisecond.

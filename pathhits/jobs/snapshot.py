@@ -137,10 +137,11 @@ def _items(stats: Stats, items: ItemReads, since: datetime, until: datetime) -> 
 
 def _totals(stats: Stats, since: datetime, until: datetime) -> dict[str, Any]:
     visits = stats.visits(since, until)
+    hits = sum(point.value for point in stats.series("hits", since, until, "day"))
     return {
-        "hits": sum(point.value for point in stats.series("hits", since, until, "day")),
+        "hits": hits,
         "hits_ever": stats.total("hits"),
-        "visitors": stats.visitors(since, until),
+        "visitors": min(hits, stats.visitors(since, until)),  # the first day is counted whole
         **visits.as_dict(),
     }
 

@@ -20,6 +20,7 @@ from pathhits.core.counts import Count
 from pathhits.core.periods import hour_start
 from pathhits.errors import StoreUnavailable
 from pathhits.hits import DROPS, HITS, REQUESTS, SITE, Batch, Delta, Sketch
+from pathhits.stats import PathRow
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.reads import Window
 from pathhits.storage.sql.tables import PATHS
@@ -314,6 +315,18 @@ def test_visitors_are_those_of_the_sketch_until_it_is_gone_and_of_sql_afterwards
         assert hits.stats.visitors(since, until) == 3
         assert [point.value for point in hits.series("visitors", since, until, by="day")] == [3]
         hits.redis.flushdb()
+
+
+def test_a_period_that_holds_a_part_of_a_day_has_no_more_visitors_than_hits(hits: PathHits) -> None:
+    """A day is counted whole, and of its hits the period may hold a few."""
+    today = int(time.time() // 86_400)
+    seen: dict[Sketch, tuple[int, ...]] = {Sketch(today, "/"): (1, 2, 3), Sketch(today, SITE): (1, 2, 3)}
+    put(hits, {Delta(today * 24, HITS, "/"): 3, Delta(today * 24 + 1, HITS, "/"): 1}, seen)
+    since, until = hour_start(today * 24 + 1), hour_start(today * 24 + 2)
+    for _ in range(2):
+        assert hits.top_paths(since, until) == [PathRow("/", 1, 1)]
+        assert hits.top_paths() == [PathRow("/", 4, 3)]
+        hits.sync()
 
 
 def test_a_sync_between_the_batches_of_one_flush_misses_no_visitor(hits: PathHits) -> None:

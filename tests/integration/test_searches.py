@@ -183,7 +183,7 @@ def model(events: list[Logged], since: int, until: int, failed: bool, kind: str 
         (
             key[0],
             counts[key],
-            len(seen[key]),
+            min(len(seen[key]), counts[key]),
             sum(results[key]) / len(results[key]) if results[key] else None,
             moment(last[key]),
             key[1],

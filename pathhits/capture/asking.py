@@ -11,7 +11,7 @@ from pathhits.capture.guard import Guard
 from pathhits.capture.items import Items
 from pathhits.errors import SettingsError
 
-#: From a request, as the framework has it, to the id of its user; None for nobody.
+#: From a request, as the framework has it, to the id of its user; None, or no text at all, for nobody.
 Identify = Callable[[Any], object]
 
 
@@ -71,7 +71,7 @@ class Asking:
                 found.close()
                 raise TypeError("it is async: give a plain function")
             # Now: what stands for a value of the request is nothing any more when that is over.
-            return None if found is None else str(found)
+            return None if found is None else str(found) or None
         except Exception as error:
             self._guard.failed(f"{what} failed", error, quote=False)
             return None

@@ -27,7 +27,7 @@ class ItemType:
     def item(self, params: Mapping[str, Any] | None) -> str | None:
         """The item that these route parameters name, as ``type:id``; None when they name none."""
         value = (params or {}).get(self.id) if isinstance(self.id, str) else None
-        return None if value is None else subject(self.name, value)
+        return None if value is None or value == "" else subject(self.name, value)
 
     @property
     def asks(self) -> bool:

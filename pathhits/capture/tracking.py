@@ -10,7 +10,7 @@ from pathhits.capture.buffer import Buffer
 from pathhits.capture.folding import Told
 from pathhits.capture.guard import Guard
 from pathhits.capture.shares import Shares
-from pathhits.capture.viewing import Viewing
+from pathhits.capture.viewing import Viewing, user_of
 from pathhits.core.clicks import CLICKED_VERB, MAX_REASONS, click_properties, reason_of
 from pathhits.core.eventtypes import MOST, RATED, SEARCH, EventType, EventTypes, properties_text
 from pathhits.core.rules import Refusal, Verdict, check_type, subject
@@ -54,7 +54,7 @@ class Tracking:
         told_key = None if key is None else str(key)
         try:
             entry = self._viewing.person(ip, user_agent)
-            user = entry.user if user_id is None else str(user_id)
+            user = user_of(entry, user_id)
             bot = self._viewing.by_bot(entry) if user is None else ""
             reason = self._viewing.uncounted() or bot or self._unwanted(name, properties)
             self._buffer.tell(
@@ -101,7 +101,7 @@ class Tracking:
 
 def _item(kind: EventType, item_id: object | None) -> str:
     """The item it happens to, as ``type:id``, "" for none."""
-    if item_id is None:
+    if item_id is None or item_id == "":
         if kind.needs_item:
             raise EventError(f"track({kind.name!r}): give the id of the {kind.item_type} it happens to")
         return ""

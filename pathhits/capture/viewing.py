@@ -18,7 +18,7 @@ from pathhits.capture.items import Items
 from pathhits.capture.recorder import Entry, EntryReader
 from pathhits.capture.unseen import unseen
 from pathhits.core.bots import is_bot
-from pathhits.core.rules import Refusal, Verdict, check_type, subject
+from pathhits.core.rules import Refusal, Verdict, check_id, check_type, subject
 from pathhits.hits import ASKED, PASSED, REFUSED, View
 
 logger = logging.getLogger("pathhits")
@@ -68,10 +68,10 @@ class Viewing:
         entry = self.person(ip, user_agent)
         seen = Seen(
             entry,
-            subject(check_type(item_type), item_id),
+            subject(check_type(item_type), check_id(item_type, item_id)),
             self._items.rules(item_type).limits,
             secrets.token_hex(8),
-            entry.user if user_id is None else str(user_id),
+            user_of(entry, user_id),
             None,
         )
         self._look_up(item_type)
@@ -123,6 +123,14 @@ class Viewing:
         exchange = current.get()
         user = self._asking.user(exchange) if exchange is not None and self._asking.wanted else None
         return self._reader.person(exchange)._replace(user=user)
+
+
+def user_of(entry: Entry, user_id: object | None) -> str | None:
+    """The id of the user that the app gives, else of the one whose request it is; None for nobody.
+
+    A text without characters names nobody: guests must not be taken for one and the same user.
+    """
+    return (None if user_id is None else str(user_id)) or entry.user
 
 
 def _mark(seen: Seen, reason: str | None) -> None:

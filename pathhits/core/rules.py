@@ -121,6 +121,13 @@ def check_type(item_type: object) -> str:
     return item_type
 
 
+def check_id(item_type: str, item_id: object) -> object:
+    """The id of an item, whatever names one; `SettingsError` for None and for a text without characters."""
+    if item_id is None or item_id == "":
+        raise SettingsError(f"{item_type} {item_id!r}: give the id of the {item_type}")
+    return item_id
+
+
 def subject(item_type: str, item_id: object) -> str:
     """What an item is counted under, ``type:id`` as a clean label."""
     return labels.clean(f"{item_type}:{item_id}")

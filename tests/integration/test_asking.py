@@ -237,6 +237,19 @@ class Mute:
         raise RuntimeError(f"no text for {ADDRESS}")
 
 
+def test_a_text_without_characters_names_nobody_and_nothing(make: Callable[..., PathHits]) -> None:
+    hits = make(identify=lambda environ: environ.get("HTTP_X_USER", ""))
+    hits.register_item("product", id=lambda environ: environ["QUERY_STRING"], rules=Rules.antispam())
+    ask = asking_wsgi(hits.wsgi(page))
+    for peer in ("203.0.113.7", "203.0.113.8"):  # two guests, who are not one user
+        ask("/?jug", peer=peer)
+        ask("/", peer=peer)
+        assert hits.track_view("product", "pan", ip=peer, user_agent=BROWSER, user_id="")
+    assert hits.flush()
+    assert {row.item_id: row.views for row in hits.top_items("product")} == {"jug": 2, "pan": 2}
+    assert hits.rule_stats()["refusals"] == {}
+
+
 async def later(request: Any) -> str:
     return "ann"
 

@@ -309,6 +309,13 @@ def test_one_who_wants_no_tracking_is_under_the_rules_and_in_no_sketch(hits: Pat
     assert [(row.views, row.visitors) for row in hits.top_items("product")] == [(1, 0)]
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_view_of_nothing_is_refused_as_invalid(hits: PathHits, nothing: object) -> None:
+    assert hits.track_view("product", nothing, **WHO).reason == "invalid"
+    assert hits.flush()
+    assert hits.top_items("product") == []
+
+
 @pytest.mark.parametrize("wrong", [("Two Words", 1, {}), ("product", 1, {"ip": object(), "user_agent": 5})])
 def test_it_never_raises_and_nothing_behind_it_waits(hits: PathHits, wrong: tuple[Any, Any, Any]) -> None:
     item_type, item_id, whose = wrong

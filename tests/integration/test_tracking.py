@@ -200,6 +200,7 @@ def test_an_event_that_cannot_be_is_an_error_and_changes_nothing(small: PathHits
         ("movie.exploded", 7, {}, "declare it"),
         ("movie.viewed", 7, {}, "track_view"),
         ("movie.liked", None, {}, "give the id"),
+        ("movie.liked", "", {}, "give the id"),
         ("search.performed", 7, {}, "no item"),
         ("movie.rated", 7, {"value": 6}, "1 to 5"),
         ("movie.liked", 7, {"properties": {"a": object()}}, "JSON"),
@@ -209,6 +210,18 @@ def test_an_event_that_cannot_be_is_an_error_and_changes_nothing(small: PathHits
             small.track(name, item, **more)
     small.flush()
     assert small.sync().events == 0
+
+
+def test_views_are_no_counter_that_is_there_while_they_wait_and_gone_in_sql(
+    small: PathHits, caplog: pytest.LogCaptureFixture
+) -> None:
+    small.register_item("movie")
+    assert small.track_view("movie", 7, ip="203.0.113.9", user_agent="Mozilla/5.0")
+    assert small.flush()
+    for _ in range(2):
+        assert small.counter("movie", 7, "views") == 0
+        small.sync()
+    assert "view_count" in caplog.text
 
 
 def test_an_app_counts_events_of_its_own(small: PathHits) -> None:

@@ -30,19 +30,19 @@ class Event:
 
     ``id`` is 32 hexadecimal digits that grow with time. ``item_type`` and ``item_id`` are "" without an item.
     ``visitor`` and ``user_id`` are keyed hashes, 0 and "" where there is none. ``user_agent`` is cut to 512 bytes,
-    ``referrer`` is a host name. ``moment`` is aware, to the millisecond.
+    ``referrer`` is a host name. ``moment`` is aware, to the millisecond. All may be left out, for tests of listeners.
     """
 
-    id: str
-    name: str
-    item_type: str
-    item_id: str
-    visitor: int
-    user_id: str
-    user_agent: str
-    referrer: str
-    properties: Mapping[str, Any] = field(hash=False)
-    moment: datetime
+    id: str = ""
+    name: str = ""
+    item_type: str = ""
+    item_id: str = ""
+    visitor: int = 0
+    user_id: str = ""
+    user_agent: str = ""
+    referrer: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    moment: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class Logged(NamedTuple):

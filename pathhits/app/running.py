@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pathhits.jobs.verify import VerifyReport
     from pathhits.storage.sql.deliveries import DeadDelivery
 
+#: Seconds in which a run that asks for the next one has ended; the clock would take that one to be running already.
+RUN_ENDS = 1.0
+
 
 class Running(Declaring):
     """The jobs, each a method that may be called by hand."""
@@ -51,7 +54,7 @@ class Running(Declaring):
         self._make_listeners_known()
         moment = None if now is None else round(now.timestamp() * 1000)
         report = deliver(self.deliveries, self.listeners, self.settings, *([] if moment is None else [lambda: moment]))
-        if moment is None and (report.failed or report.seconds > self.settings.deliver_every):
+        if moment is None and (report.failed or report.more or report.seconds > self.settings.deliver_every):
             self._ask_for_delivery(at_next=True)
         return report
 
@@ -169,11 +172,11 @@ class Running(Declaring):
     def _ask_for_delivery(self, *, at_next: bool = False) -> None:
         """Have the clock run the deliver job now, or when the next delivery is due; it comes by itself a bit later."""
         wait = 0.0
-        if at_next:
+        if at_next:  # the run that asks has to end first: one at a time
             due = self.deliveries.next_due(switched_on(self.listeners.patterns(), self.settings.listeners_off))
             if due is None:
                 return
-            wait = max(0.0, due / 1000 - time.time())
+            wait = max(RUN_ENDS, due / 1000 - time.time())
         self._ask_for("deliver", wait)
 
     def _ask_for(self, job: str, wait: float) -> None:

@@ -33,7 +33,7 @@ WRITE_EVERY = 0.5
 LONGEST_RUN = 20.0
 #: Seconds after which another listener has its turn; a call that has begun is waited for.
 TURN = 1.0
-#: Who waits is asked no more often than takes one part in so many of the time: a queue of 200,000 is read for it.
+#: Who waits is asked no more often than takes one part in so many of the time.
 ASK_SHARE = 10
 #: One run in so many begins with the listeners that have waited longest, which else come last.
 OLDEST_FIRST = 4
@@ -45,12 +45,16 @@ PRUNED = "its event is no longer in the log"
 
 @dataclass(frozen=True, slots=True)
 class DeliverReport:
-    """What one run did: calls that went well, calls that failed, deliveries that are dead now, seconds spent."""
+    """What one run did: calls that went well, calls that failed, deliveries that are dead now, seconds spent.
+
+    ``more`` says that it ended for its time, and something may be left for the next one.
+    """
 
     done: int = 0
     failed: int = 0
     dead: int = 0
     seconds: float = 0.0
+    more: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
@@ -69,9 +73,9 @@ def deliver(
     names = switched_on(listeners.patterns(), settings.listeners_off)
     while not run.late and (run.turns(names) or run.one_lost(names)):
         pass
-    report = DeliverReport(run.done, run.failed, run.dead, time.monotonic() - started)
+    report = DeliverReport(run.done, run.failed, run.dead, time.monotonic() - started, run.late)
     if report.done or report.failed or report.dead:
-        logger.info("deliver: %d done, %d failed, %d dead, %.3f s", *asdict(report).values())
+        logger.info("deliver: %d done, %d failed, %d dead, %.3f s", run.done, run.failed, run.dead, report.seconds)
     return report
 
 

@@ -318,10 +318,27 @@ def test_what_a_run_has_no_time_for_is_as_it_was(hits: PathHits, watch: Watch) -
     hits.on("*", name="slow")(lambda event: watch.pass_by(2 * job.LONGEST_RUN))
     view(hits, *range(5))
     before = {row["id"]: row for row in deliveries(hits)}
-    assert hits.deliver().done == 1
+    report = hits.deliver()
+    assert (report.done, report.more) == (1, True)
     left = [row for row in deliveries(hits) if row["state"] == tables.DUE]
     assert len(left) == 4
     assert all(row == before[row["id"]] for row in left)
+
+
+def test_what_a_run_has_no_time_for_is_the_next_ones_however_rare_they_are(
+    redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "LONGEST_RUN", 0.1)
+    hits = PathHits(redis_url=redis_url, database_url=sqlite_url, request_deadline=60.0, deliver_every=86_400)
+    hits.migrate()
+    hits.on("*", name="slow")(lambda event: time.sleep(0.2))
+    view(hits, 1, 2)
+    clock = Clock([job for job in SCHEDULE if job.id == "deliver"], hits.settings, hits.redis)
+    clock.tick()
+    hits.deliver()
+    wait = float(hits.redis.zscore(ClockKeys("pathhits").schedule(), "pathhits-deliver") or 0) - time.time()
+    assert 0 < wait <= 1
+    hits.close(0.1)
 
 
 @pytest.mark.parametrize(("chance", "first"), [(1, "young"), (0, "old")])

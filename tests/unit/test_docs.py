@@ -53,6 +53,9 @@ FENCE = re.compile(r"^```(\S*)(?: run=(\w+)| preset=\w+)?\n(.*?)^```$", re.DOTAL
 
 #: What is run after an example, in the same process: that it does what its page says.
 CHECKS = {
+    "testing_listeners": """
+        assert told == ["42", "43"]
+    """,
     "dashboard": """
         answer = app.test_client().get("/_pathhits/")
         assert answer.status_code == 403

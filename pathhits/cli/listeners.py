@@ -19,10 +19,7 @@ def listeners_command(hits: PathHits, forget: str | None, as_json: bool) -> None
     """Print the listeners that events are kept for, with what waits for them."""
     deliveries = hits.deliveries
     if forget is not None:
-        names = [one.name for one in deliveries.listeners()]
-        if forget not in names:
-            there = f"there are {', '.join(names)}" if names else "none is known yet"
-            raise click.UsageError(f"no listener is called {forget!r}: {there}")
+        _check_known(hits, forget)
         click.echo(f"{forget} is forgotten, and {deliveries.forget(forget):,} deliveries with it.")
         return
     known = deliveries.listeners()
@@ -33,6 +30,14 @@ def listeners_command(hits: PathHits, forget: str | None, as_json: bool) -> None
     headings = [("listener", "left"), ("events", "left"), ("last seen (UTC)", "left"), ("due", "right")]
     empty = "No listener is known yet: a worker with PATHHITS_APP makes them known."
     print_table("Listeners", [*headings, ("dead", "right")], rows, empty)
+
+
+def _check_known(hits: PathHits, name: str) -> None:
+    """Misuse where no listener has that name."""
+    names = [one.name for one in hits.deliveries.listeners()]
+    if name not in names:
+        there = f"there are {', '.join(names)}" if names else "none is known yet"
+        raise click.UsageError(f"no listener is called {name!r}: {there}")
 
 
 @click.group()
@@ -50,6 +55,8 @@ _listener_option = click.option("--listener", metavar="NAME", default="", help="
 @with_hits
 def dead_list(hits: PathHits, listener: str, limit: int, as_json: bool) -> None:
     """Print deliveries that failed for good, with their last error, the last ones first."""
+    if listener:
+        _check_known(hits, listener)
     found = hits.dead_deliveries(listener, limit)
     if as_json:
         print_json([asdict(one) for one in found])
@@ -64,4 +71,6 @@ def dead_list(hits: PathHits, listener: str, limit: int, as_json: bool) -> None:
 @with_hits
 def dead_retry(hits: PathHits, listener: str) -> None:
     """Have the worker make dead deliveries anew, with all attempts ahead of them."""
+    if listener:
+        _check_known(hits, listener)
     click.echo(f"{hits.retry_dead(listener):,} deliveries are due again.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from inspect import get_annotations
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathhits.errors import SettingsError
 
@@ -18,12 +19,22 @@ class ViewCounted:
 
     ``__item_type__`` is the type, by default the model's name in small letters; ``__item_id__`` the attribute that
     holds the id; ``__pathhits__`` the PathHits to ask, by default the one of the Flask app that is at work. Without
-    either, each call raises `SettingsError`.
+    either, each call raises `SettingsError`. So does a model with a column that is named as one of these methods.
     """
 
     __item_type__: ClassVar[str] = ""
     __item_id__: ClassVar[str] = "id"
     __pathhits__: ClassVar[PathHits | None] = None
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        for name in ("view_count", "item_stats"):
+            # A column may be told by its annotation alone, which is mapped later.
+            if name in get_annotations(cls) or not callable(getattr(cls, name)):
+                raise SettingsError(
+                    f"{cls.__name__}.{name} hides ViewCounted.{name}(): give the attribute another name, such as "
+                    f'views = mapped_column("{name}"), or do without ViewCounted and ask hits.{name}()'
+                )
+        super().__init_subclass__(**more)
 
     def view_count(self) -> Count:
         """All views of this row, stored + pending."""

@@ -295,6 +295,19 @@ def test_a_row_knows_its_views(counted: PathHits, monkeypatch: pytest.MonkeyPatc
     assert Story(id=7).item_stats().visitors == 2
 
 
+@pytest.mark.parametrize("order", [(ViewCounted, Base), (Base, ViewCounted)], ids=["first", "last"])
+@pytest.mark.parametrize("column", [{"view_count": mapped_column(Integer, default=0)}, {}], ids=["made", "annotated"])
+def test_a_column_that_would_hide_the_count_is_refused(order: tuple[type, ...], column: dict[str, Any]) -> None:
+    class Registry(DeclarativeBase):
+        pass
+
+    bases = tuple(Registry if base is Base else base for base in order)
+    annotations = {"id": Mapped[int], "view_count": Mapped[int]}
+    body = {"__tablename__": "films", "__annotations__": annotations, "id": mapped_column(primary_key=True), **column}
+    with pytest.raises(SettingsError, match=r'Film.view_count hides .* views = mapped_column\("view_count"\)'):
+        type("Film", bases, body)
+
+
 def test_a_row_finds_the_flask_app_at_work(counted: PathHits) -> None:
     app = Flask("shop")
     counted.init_app(app)

@@ -96,6 +96,16 @@ def test_a_listener_that_there_is_not_is_not_forgotten(run_sqlite: Run) -> None:
     run_sqlite("listeners", "--forget", "remember", exit_code=2)
 
 
+@pytest.mark.parametrize("command", ["list", "retry"])
+def test_dead_deliveries_are_of_a_listener_that_there_is(run_sqlite: Run, command: str) -> None:
+    run_sqlite("db", "upgrade")
+    with closing(PathHits()) as hits:
+        hits.deliveries.register({"remember": "*"})
+    wrong = run_sqlite("dead", command, "--listener", "remembr", exit_code=2)
+    assert "no listener is called 'remembr': there are remember" in wrong.stderr
+    run_sqlite("dead", command, "--listener", "remember")
+
+
 @pytest.mark.parametrize("command", [[], ["db", "upgrade"], *([name] for name in group.commands)], ids=" ".join)
 def test_every_command_explains_itself_without_any_store(command: list[str], no_redis: Run) -> None:
     inner: click.Command = group

@@ -13,6 +13,7 @@ from redis import RedisError
 from werkzeug.security import check_password_hash
 
 from pathhits.core.clients import client_address
+from pathhits.dashboard.api.endpoints import ENDPOINTS
 from pathhits.dashboard.sessions import Session, Sessions
 from pathhits.errors import PathHitsError, StoreUnavailable
 from pathhits.logs import Complaints
@@ -33,8 +34,8 @@ LOGIN_TRIES = 10
 LONGEST_PASSWORD = 1_024
 #: What werkzeug's hashes begin with.
 HASHED = ("scrypt:", "pbkdf2:")
-#: Endpoints that show more than counts, and so are never public: what people wrote, what they did, how we do.
-PRIVATE = frozenset(("searches", "events", "health", "retry"))
+#: Pages that show more than counts, and so are never public: those of what the API keeps private.
+PRIVATE = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.private)
 #: Endpoints that are there for who has logged in also while Redis is away.
 WITHOUT_REDIS = frozenset(("health", "meaning", "api_health", "api_health_json", "api_health_csv"))
 

@@ -14,6 +14,7 @@ from werkzeug.security import generate_password_hash
 from pathhits import PathHits, SettingsError
 from pathhits.dashboard import sessions
 from pathhits.dashboard.access import LOGIN_TRIES
+from pathhits.dashboard.api.endpoints import ENDPOINTS
 from pathhits.dashboard.pages.entrance import is_inside
 from pathhits.storage.redis.dashboard import DashboardStore
 from pathhits.storage.redis.keys import SESSION_TTL
@@ -245,9 +246,11 @@ def test_authorize_decides_by_the_request(make: Make) -> None:
 def test_public_shows_counts_and_neither_events_nor_buttons(make: Make) -> None:
     reader = make(dashboard_public=True)
     assert reader.get().status_code == 200
-    for path in ("/searches", "/events", "/health"):
-        assert reader.get(path).status_code == 403
-    assert reader.post("/logout").status_code == 403
+    private = [endpoint.name for endpoint in ENDPOINTS if endpoint.private]
+    assert private == ["searches", "events", "health"]
+    for name in private:
+        assert (reader.get(f"/{name}").status_code, reader.get(f"/api/v1/{name}").status_code) == (403, 401)
+    assert (reader.post("/logout").status_code, reader.post("/retry", job="sync").status_code) == (403, 403)
 
 
 def test_what_somebody_searched_for_is_never_public(make: Make) -> None:

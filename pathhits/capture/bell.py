@@ -4,14 +4,15 @@ that holds a lock while it is set, and whoever rings in the middle of it waits f
 
 from __future__ import annotations
 
-from queue import Empty, SimpleQueue
+import queue
 
 
 class Bell:
     """Rung by any thread, waited for by one."""
 
     def __init__(self) -> None:
-        self._rings: SimpleQueue[None] = SimpleQueue()
+        # By the module's name: what gevent put there, though it came after this was imported (gunicorn --preload).
+        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
         #: Whether who waits for it is to end.
         self.over = False
 
@@ -31,5 +32,5 @@ class Bell:
             self._rings.get(timeout=timeout)
             while True:
                 self._rings.get_nowait()
-        except Empty:
+        except queue.Empty:
             pass

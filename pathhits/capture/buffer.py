@@ -192,6 +192,9 @@ class Buffer:
         with self._start_lock:
             if self._thread is None:
                 self._bell = Bell()
+                if type(self._lock) is not type(threading.Lock()):
+                    # It was made before gevent's patches, as gunicorn --preload does, and would stop the whole worker.
+                    self._lock = threading.Lock()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._bell,), name="pathhits-flusher", daemon=True
                 )
@@ -212,11 +215,12 @@ class Buffer:
             self._bell.ring()
         elif now - self._suspected > 0.1:
             self._live()
-            if self._lock.acquire(blocking=False):
+            lock = self._lock
+            if lock.acquire(blocking=False):
                 try:
                     self._pass()
                 finally:
-                    self._lock.release()
+                    lock.release()
 
     # The flusher side.
 
@@ -230,8 +234,8 @@ class Buffer:
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Send all that was counted so far; True when Redis, or SQL in its stead, has it within ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
-        if not self._lock.acquire(timeout=max(timeout, 0.001)):
+        deadline, lock = time.monotonic() + timeout, self._lock
+        if not lock.acquire(timeout=max(timeout, 0.001)):
             return False
         try:
             while not self._pass(force=True, deadline=deadline):
@@ -240,7 +244,7 @@ class Buffer:
                 time.sleep(0.05)
             return True
         finally:
-            self._lock.release()
+            lock.release()
 
     def close(self, timeout: float = 5.0) -> bool:
         """Flush a last time and end the thread; an append afterwards starts it again.

@@ -27,6 +27,13 @@ SERVERS = {
     "gunicorn gthread": [*GUNICORN, "--workers", "2", "--threads", "4", "tests.acceptance.sites:wsgi()"],
     "gunicorn preload": [*GUNICORN, "--workers", "2", "--preload", "tests.acceptance.sites:wsgi()"],
     "gunicorn gevent": [*GUNICORN, "--worker-class", "gevent", "tests.acceptance.sites:wsgi()"],
+    "gunicorn gevent preload": [
+        *GUNICORN,
+        "--worker-class",
+        "gevent",
+        "--preload",
+        "tests.acceptance.sites:wsgi()",
+    ],
     "waitress": [*PYTHON, "from tests.acceptance.sites import serve_with_waitress as serve; serve()"],
     "werkzeug": [*PYTHON, "from tests.acceptance.sites import serve_with_werkzeug as serve; serve()"],
     "uvicorn": UVICORN,

@@ -42,7 +42,9 @@ class BarList:
         """What leads to the page of all rows, which has them as CSV too; "" where there is none, or nothing to see."""
         if not self.all_url or not self.rows:
             return ""
-        return "all" if self.total is None else f"all {self.total:,}"
+        if self.total is None:
+            return "all"
+        return f"all {self.total:,}" if self.total > len(self.rows) else "as a list"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,9 @@ def test_it_wakes_who_waits_and_many_rings_wake_once() -> None:
     for _ in range(5):
         bell.ring()
     thread.start()
-    wait_until(lambda: woken == [False], 10.0, "one wake for all the rings")
+    wait_until(lambda: woken == [False], message="one wake for all the rings")
     bell.end()
-    thread.join(10.0)
+    thread.join(60.0)
     assert woken == [False, True]
 
 

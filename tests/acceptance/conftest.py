@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.acceptance.demos import ROOT, START_S, Demo
 from tests.conftest import present
 from tests.servers.chromium import chromium
 from tests.servers.processes import Process, free_port
+
+# A loaded machine shows a page late; Playwright's own five seconds are for quick ones.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def ask(wrk: str, url: str, seconds: int, folder: Path) -> dict[str, int]:
         runs = {}
         for path in PAGES:
             # It is told to end a bit later than its threads do.
-            words = f"{wrk} -t{THREADS} -c{THREADS} -d{seconds + 3}s --timeout 30s -s {script} -H 'User-Agent: {AGENT}'"
+            words = f"{wrk} -t{THREADS} -c{THREADS} -d{seconds + 5}s --timeout 30s -s {script} -H 'User-Agent: {AGENT}'"
             command = [*shlex.split(words), url + path]
             runs[path] = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         said = {path: run.communicate()[0] for path, run in runs.items()}

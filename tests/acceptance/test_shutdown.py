@@ -73,7 +73,7 @@ def test_all_hits_arrive_when_sigterm_ends_the_server(server: str, redis_url: st
         label = "/page/{number}" if server in ("uvicorn", "uvicorn two workers") else "page"
         assert counted(redis_url, sqlite_url, label) < HITS, "the last flush has nothing to prove"
         process.send(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait()
         output = process.output()
     assert counted(redis_url, sqlite_url, label) == HITS, output
 
@@ -99,5 +99,5 @@ def test_uwsgi_without_threads_flushes_on_a_later_hit(redis_url: str, sqlite_url
             fetch(port, sent)
             sent += 1
         assert 0 < counted(redis_url, sqlite_url, "page") <= sent, process.output()
-        process.terminate(timeout=30)
+        process.terminate()
         assert counted(redis_url, sqlite_url, "page") == sent, process.output()

@@ -57,6 +57,7 @@ def _fails(event: Event) -> None:
 def open_page(browser: Browser) -> Iterator[Open]:
     """Opens a page of a site as somebody who has logged in; what the browser complains about fails the test."""
     contexts: list[BrowserContext] = []
+    sites: list[Site] = []
     complaints: list[str] = []
 
     def open_page(site: Site, path: str = "/", *, login: bool = True, knows_zone: bool = True, **options: Any) -> Page:
@@ -67,6 +68,8 @@ def open_page(browser: Browser) -> Iterator[Open]:
             # Else a first page is shown twice.
             context.add_cookies([{"name": "pathhits_tz", "value": options["timezone_id"], "url": f"{site.url}/"}])
         page = context.new_page()
+        sites.append(site)
+        site.pages.append(page)
         if login:
             site.cookies = site.cookies or _logged_in(page, site)
             context.add_cookies(site.cookies)
@@ -81,6 +84,8 @@ def open_page(browser: Browser) -> Iterator[Open]:
     yield open_page
     for context in contexts:
         context.close()
+    for site in sites:
+        site.pages.clear()
     assert complaints == []
 
 

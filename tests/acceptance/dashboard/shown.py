@@ -43,12 +43,16 @@ class Site:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         #: Of somebody who has logged in.
         self.cookies: list[Any] = []
+        #: Those that are open: they ask for news by themselves, and would find nobody.
+        self.pages: list[Page] = []
 
     def __enter__(self) -> Site:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        for page in self.pages:
+            page.close()
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()

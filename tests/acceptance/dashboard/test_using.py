@@ -54,25 +54,25 @@ def test_the_range_changes_the_page_and_its_url(open_page: Open, full: Site) -> 
     month = value(page, "hits")
     page.locator(".menu summary").first.click()
     page.get_by_role("link", name="Last 7 days").click()
-    assert "range=7d" in page.url
+    page.wait_for_url(re.compile("range=7d"))
     expect(page.locator(".menu summary").first).to_contain_text("Last 7 days")
     assert value(page, "hits") != month
     page.locator(".menu summary").first.click()
     page.get_by_label("From").fill("2026-11-01")
     page.get_by_label("To").fill("2026-11-03")
     page.get_by_role("button", name="Show").first.click()
-    assert "since=2026-11-01" in page.url
-    assert "until=2026-11-03" in page.url
+    page.wait_for_url(re.compile("since=2026-11-01"))
+    page.wait_for_url(re.compile("until=2026-11-03"))
 
 
 def test_a_click_filters_and_the_chip_takes_it_away(open_page: Open, full: Site) -> None:
     page = open_page(full, "/?range=90d")
     page.get_by_role("link", name="about", exact=True).click()
-    assert "path=about" in page.url
+    page.wait_for_url(re.compile("path=about"))
     assert int(value(page, "hits").replace(",", "")) == full.hits.hit_count("about")
     expect(page.locator(".figure")).to_have_count(2)
     page.get_by_role("link", name="remove this filter").click()
-    assert "path=" not in page.url
+    page.wait_for_url(lambda url: "path=" not in url)
     expect(page.locator(".figure")).to_have_count(5)
 
 
@@ -92,7 +92,7 @@ def test_countries_are_a_card_of_their_own_where_there_is_a_database_of_them(
         page = open_page(site, "/?range=today&tz=UTC")
         assert listed(page, "Countries") == [("DE", "3"), ("(unknown)", "1"), ("FR", "1")]
         page.get_by_role("link", name="DE", exact=True).click()
-        assert "country=DE" in page.url
+        page.wait_for_url(re.compile("country=DE"))
         assert value(page, "hits") == "3"
     page = open_page(full)
     assert listed(page, "Browsers")
@@ -215,7 +215,7 @@ def test_the_tail_of_events_is_live_and_is_filtered(open_page: Open, full: Site)
     full.hits.track("product.downloaded", "mug", properties={"by": "letter"}, user_agent=USER_AGENT)
     assert full.hits.flush()
     full.hits.sync(force=True)
-    expect(page.locator("#tail tbody tr")).to_have_count(before + 1, timeout=20_000)
+    expect(page.locator("#tail tbody tr")).to_have_count(before + 1, timeout=60_000)
     first = page.locator("#tail tbody tr").first
     expect(first).to_contain_text("product.downloaded")
     expect(first).to_contain_text("by letter")
@@ -243,7 +243,7 @@ def test_comparing_is_switched_off_and_the_url_says_so(open_page: Open, full: Si
     expect(page.locator(".change").first).not_to_be_empty()
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
-    assert "compare=0" in page.url
+    page.wait_for_url(re.compile("compare=0"))
     expect(page.locator(".legend")).to_have_count(0)
     expect(page.locator(".change").first).to_be_empty()
     hits = value(page, "hits")
@@ -270,7 +270,7 @@ def test_an_empty_site_says_what_to_do_and_fills_by_itself(open_page: Open, empt
     visitor.goto(empty.url.removesuffix("/_pathhits") + "/")
     visitor.close()
     empty.hits.flush()
-    expect(page.locator(".figure")).to_have_count(5, timeout=20_000)
+    expect(page.locator(".figure")).to_have_count(5, timeout=60_000)
     assert value(page, "hits") == "1"
 
 
@@ -279,7 +279,7 @@ def test_without_script_the_pages_show_and_do_the_same(open_page: Open, full: Si
     expect(page.locator("svg.drawing")).to_be_visible()
     page.locator(".menu summary").first.click()
     page.get_by_role("link", name="This year").click()
-    assert "range=year" in page.url
+    page.wait_for_url(re.compile("range=year"))
     page.get_by_role("button", name="Dark colours").click()
     assert page.locator("html").get_attribute("data-theme") == "dark"
-    assert "range=year" in page.url
+    page.wait_for_url(re.compile("range=year"))

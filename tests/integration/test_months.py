@@ -36,6 +36,14 @@ _numbers = itertools.count(1)
 Truth = Counter[tuple[str, str, int]]
 
 
+@pytest.fixture(autouse=True)
+def _today() -> None:
+    """The day on which a test runs, which need not be the one on which it was collected."""
+    global NOW, TODAY
+    NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    TODAY = int(NOW.timestamp()) // 86_400
+
+
 @pytest.fixture
 def hits(redis_url: str, database_url: str) -> Iterator[PathHits]:
     hits = PathHits(redis_url=redis_url, database_url=database_url, request_deadline=60.0, redis_timeout=10.0)

@@ -156,6 +156,12 @@ class View:
         stored, waiting = self._sums(label, [since], until)
         return _steps(stored, waiting, {}, [since], until)[0].amounts
 
+    def first_hour(self) -> int | None:
+        """The UTC hour of the first hit that was ever counted; None where there is none."""
+        stored = self._browse.first_hour()
+        hours = {delta.hour for deltas in self._live.values() for delta in deltas if delta.counter == HITS}
+        return min(hours if stored is None else {*hours, stored}, default=None)
+
     def visitors(self, label: str | None, days: range) -> dict[int, int]:
         """Visitors of the site, or of a label, by UTC day (days since 1970)."""
         subject = SITE if label is None else labels.clean(label)

@@ -87,7 +87,7 @@ class _Comparison(NamedTuple):
 
 
 def _comparison(view: View, query: Query) -> _Comparison | None:
-    """What can be compared; None where no part of the period is over."""
+    """What can be compared; None where no part of the period is over, or the site was not yet counted all before."""
     whole_days = comparing.days(query)
     parts = comparing.hours(query)
     if query.where is not None:
@@ -101,6 +101,8 @@ def _comparison(view: View, query: Query) -> _Comparison | None:
     else:
         amounts = [dict(view.amounts(query.path, *period)) for period in periods]
         visitors = _visitors(view, query, whole_days)
+    if amounts[1].get(HITS) and (view.first_hour() or 0) > parts.before.start:
+        return None
     now, before = (
         _figures(Step(period.since, counted, seen), query)
         for period, counted, seen in zip(periods, amounts, visitors, strict=True)

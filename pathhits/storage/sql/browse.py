@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.core import labels
 from pathhits.core.periods import Run
+from pathhits.hits import HITS
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.dialects.expressions import by_code_point, sums_once
 from pathhits.storage.sql.months import Cover, covers, held, is_held
@@ -99,6 +100,12 @@ class Browse:
             for run, step in _steps(c.hour, steps)
         ]
         return self._sums(parts, generations)
+
+    def first_hour(self) -> int | None:
+        """The UTC hour of the first hit that was ever counted; None where SQL has none."""
+        c = tables.site_hours.c
+        hour = self._rows(select(func.min(c.hour)).where(c.counter == HITS))[0][0]
+        return None if hour is None else int(hour)
 
     def subjects(self, family: Family, wanted: Sequence[str], steps: Sequence[Run], generations: Sequence[str]) -> Sums:
         """What was counted of each subject by step, under its name; of days where steps are whole UTC days."""

@@ -125,7 +125,7 @@ def test_lists_are_the_same_in_both_forms_whatever_the_labels_hold(hits: PathHit
 
 
 def test_numbers_below_nothing_are_no_formulas(lite: PathHits) -> None:
-    put(lite, {Delta(this_hour() - 48, HITS, "/"): 4, Delta(this_hour() - 24, HITS, "/"): 1})
+    put(lite, {Delta(this_hour() - ago, HITS, "/"): n for ago, n in ((24, 1), (48, 4), (24 * 9, 1))})
     rows = {row[0]: row[1:] for row in rows_of(client_of(lite).get(f"{API}/summary.csv?range=yesterday"))}
     assert rows["hits"] == ["1", "1", "4", "-0.75"]
 

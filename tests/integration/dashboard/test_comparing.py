@@ -122,6 +122,25 @@ def test_what_can_be_compared_is(hits: PathHits, chosen: str, at: str, told: set
     assert not any(found.values())
 
 
+@pytest.mark.parametrize("synced", [True, False])
+@pytest.mark.parametrize("narrowed", FILTERS)
+def test_a_site_that_is_too_young_has_nothing_to_compare(
+    hits: PathHits, synced: bool, narrowed: dict[str, str]
+) -> None:
+    now = datetime(2026, 3, 31, 9, tzinfo=UTC)
+    put(hits, now - timedelta(days=40), now)
+    if synced:
+        hits.sync(force=True)
+    # Ten of the thirty days before: that is not three times as much traffic.
+    found = resources.summary(hits.browsing.view(), read_query({"range": "30d", **narrowed}, now=now))
+    assert (found.compared, found.before, found.changes) == (None, None, None)
+    assert changes(hits, now, "UTC", {"range": "7d", **narrowed})["hits"] == 0
+    # Without a hit there is no doubt: none.
+    older = resources.summary(hits.browsing.view(), read_query({"range": "year", **narrowed}, now=now))
+    assert older.before is not None
+    assert older.before.hits == 0
+
+
 def test_half_the_visitors_of_each_whole_day_are_half_of_them(hits: PathHits) -> None:
     now = datetime(2026, 3, 31, 9, tzinfo=UTC)
     put_days(hits, now - timedelta(days=15), now)

@@ -54,7 +54,7 @@ def test_a_summary_has_the_figures_and_how_they_changed(hits: PathHits) -> None:
     week, day = 24 * 7, HOUR - 24
     put(
         hits,
-        visit(day, 4, 1, 100, 12) | visit(day - week, 2, 2, 0, 8),
+        visit(day, 4, 1, 100, 12) | visit(day - week, 2, 2, 0, 8) | visit(HOUR - 5 * week, 1, 1, 0, 1),
         {Sketch(DAY - 1, SITE): (1, 2), Sketch(DAY - 8, SITE): (1,)},
     )
     hits.sync(force=True)

@@ -35,6 +35,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
+from pathhits.capture import shutdown
 from pathhits.core.backoff import back_off
 from pathhits.jobs.clock import (
     FAILURE_TTL,
@@ -154,9 +155,15 @@ class PathHitsWorker(Worker):
         self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
 
     def perform_job(self, job: Job, queue: Queue) -> bool:
-        """Perform the job, in the process of its own; that it began is written down."""
+        """Perform the job, in the process of its own; that it began is written down, and what it counted is sent.
+
+        That process ends without a word to anybody.
+        """
         self._write_down(job, lambda runs, name: runs.began(name))
-        return super().perform_job(job, queue)
+        try:
+            return super().perform_job(job, queue)
+        finally:
+            shutdown.flush_all()
 
     def handle_job_success(self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry) -> None:
         """What RQ does after a run that went well; that it did is written down."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import redis
 
+from pathhits import PathHits
 from pathhits.jobs import clock, worker
 from pathhits.jobs.schedule import ScheduledJob
 from pathhits.settings import Settings
@@ -24,7 +25,7 @@ from pathhits.storage.redis.keys import ClockKeys
 
 MODULE = "tests.integration.jobs.counting"
 NAMESPACE = "counting"
-ALLOWED = tuple(f"{MODULE}.{name}" for name in ("quick", "timed", "slow", "failing"))
+ALLOWED = tuple(f"{MODULE}.{name}" for name in ("quick", "counting", "timed", "slow", "failing"))
 
 
 def environment(url: str, periods: Mapping[str, float], **knobs: float) -> dict[str, str]:
@@ -61,6 +62,11 @@ def quick() -> str:
     """Counts and ends."""
     client().incr("runs:quick")
     return "done"
+
+
+def counting() -> None:
+    """Counts a hit, as a listener may, and ends at once."""
+    PathHits().track_hit("/from/a/job")
 
 
 def timed(name: str = "timed") -> str:

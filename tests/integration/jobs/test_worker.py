@@ -17,10 +17,13 @@ from rq.exceptions import StopRequested
 from rq.job import Callback, Job
 from rq.serializers import JSONSerializer
 
+from pathhits.hits import HITS
 from pathhits.jobs.clock import clock_alive, workers_alive
 from pathhits.jobs.worker import PathHitsWorker, build_worker
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
+from pathhits.storage.redis.keys import Keys
+from pathhits.storage.redis.pending import PendingStore
 from tests.integration.jobs.counting import MODULE, NAMESPACE, environment, id_of
 from tests.servers.base import Server
 from tests.servers.processes import Process, alive, children, wait_until
@@ -84,6 +87,15 @@ def test_an_allowed_task_runs(redis_url: str, connection: redis.Redis, start_pro
     burst(redis_url, start_process)
     assert number(connection, "runs:quick") == 1
     assert job.return_value() == "done"
+
+
+def test_what_a_job_counts_is_sent_although_its_process_ends_at_once(
+    redis_url: str, connection: redis.Redis, start_process: Start
+) -> None:
+    queue(connection).enqueue(f"{MODULE}.counting")
+    burst(redis_url, start_process, PATHHITS_FLUSH_INTERVAL="3600")
+    pending = PendingStore(connection, Keys(NAMESPACE)).snapshot([(HITS, "/from/a/job")])
+    assert [one.counts for one in pending] == [(1,)]
 
 
 def test_a_foreign_function_is_refused_and_the_next_job_runs(

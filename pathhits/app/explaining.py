@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pathhits.app.parts import Parts
 from pathhits.capture.exchange import PURPOSE_HEADERS, Exchange
 from pathhits.capture.explaining import Explanation, explain
+from pathhits.errors import SettingsError
 
 #: An address for documentation (RFC 5737), and a browser that is none in particular.
 SOMEONE = "192.0.2.1"
@@ -30,9 +31,13 @@ class Explaining(Parts):
         """What counting would make of a request for ``url``, answered with that status and content type.
 
         Nothing is counted and the app is not called. Routes are asked of Flask and Django; elsewhere the path decides.
+        Raises `SettingsError` for what is no URL.
         """
         given = {"user-agent": SOME_BROWSER} | {name.lower(): value for name, value in (headers or {}).items()}
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise SettingsError(f"{url!r} is no URL: {error}; give a path such as /products/42") from None
         exchange = Exchange()
         exchange.method, exchange.status, exchange.content_type = method.upper(), status, content_type
         exchange.path, exchange.root = unquote(parts.path) or "/", ""

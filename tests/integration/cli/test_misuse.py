@@ -76,6 +76,11 @@ def test_a_wrong_command_or_option_is_misuse(arguments: list[str], run_sqlite: R
     assert "Usage:" in result.output
 
 
+def test_what_is_no_url_is_not_explained(run_sqlite: Run) -> None:
+    wrong = run_sqlite("explain", "http://[::1", exit_code=2)
+    assert wrong.stderr == "pathhits: 'http://[::1' is no URL: Invalid IPv6 URL; give a path such as /products/42\n"
+
+
 def test_a_visitor_is_forgotten_by_address_and_agent_together(run_sqlite: Run) -> None:
     run_sqlite("db", "upgrade")
     result = run_sqlite("forget", "--ip", "192.0.2.1", "--yes", exit_code=2)

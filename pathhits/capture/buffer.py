@@ -12,7 +12,9 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
 from typing import Protocol, TypeVar
 
 import redis
@@ -104,6 +106,10 @@ class Buffer:
         self._shed_lock = threading.RLock()
         self._start_lock = threading.RLock()
         self._lock = threading.Lock()
+        #: How often the main thread is sending, or waits to, and what a signal left it to do thereafter, and when.
+        self._in_main = 0
+        self._then: Callable[[], object] | None = None
+        self._then_at = inf
         self._bell = Bell()
         self._thread: threading.Thread | None = None
         self._failures = 0
@@ -215,12 +221,9 @@ class Buffer:
             self._bell.ring()
         elif now - self._suspected > 0.1:
             self._live()
-            lock = self._lock
-            if lock.acquire(blocking=False):
-                try:
+            with self._turn(0) as mine:
+                if mine:
                     self._pass()
-                finally:
-                    lock.release()
 
     # The flusher side.
 
@@ -234,17 +237,40 @@ class Buffer:
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Send all that was counted so far; True when Redis, or SQL in its stead, has it within ``timeout`` seconds."""
-        deadline, lock = time.monotonic() + timeout, self._lock
-        if not lock.acquire(timeout=max(timeout, 0.001)):
-            return False
-        try:
-            while not self._pass(force=True, deadline=deadline):
-                if time.monotonic() + 0.05 >= deadline:
+        deadline = time.monotonic() + timeout
+        with self._turn(max(timeout, 0.001)) as mine:
+            while mine and not self._pass(force=True, deadline=deadline):
+                if time.monotonic() + 0.05 >= min(deadline, self._then_at):
                     return False
                 time.sleep(0.05)
-            return True
+            return mine
+
+    @contextmanager
+    def _turn(self, timeout: float) -> Iterator[bool]:
+        """Be the one that sends, if the one before is done within ``timeout`` seconds."""
+        main = threading.current_thread() is threading.main_thread()
+        self._in_main += main
+        lock = self._lock
+        mine = lock.acquire(timeout=timeout)
+        try:
+            yield mine
         finally:
-            lock.release()
+            if mine:
+                lock.release()
+            self._in_main -= main
+            if main and self._then is not None and not self._in_main:
+                then, self._then, self._then_at = self._then, None, inf
+                then()
+
+    def put_off(self, then: Callable[[], object], seconds: float) -> bool:
+        """For a signal handler: whether it interrupts a flush of its own thread, which it can not wait for.
+
+        That flush then ends within some ``seconds``, and calls ``then``.
+        """
+        if not self._in_main:
+            return False
+        self._then, self._then_at = then, min(self._then_at, time.monotonic() + seconds)
+        return True
 
     def close(self, timeout: float = 5.0) -> bool:
         """Flush a last time and end the thread; an append afterwards starts it again.

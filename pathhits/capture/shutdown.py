@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import FrameType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -16,7 +17,8 @@ from pathhits.capture.buffer import Buffer
 
 #: Seconds a process that is asked to end may spend on its last flush.
 LAST_FLUSH = 3.0
-
+#: Its place in what multiprocessing does at the end of a child: early, while everything else is still there.
+END_PRIORITY = 100
 
 T = TypeVar("T")
 _buffers: WeakSet[Buffer] = WeakSet()
@@ -42,6 +44,28 @@ def renew(one: T, afresh: Callable[[T], object]) -> None:
 @cache
 def _at_exit() -> None:
     atexit.register(flush_all)
+    _at_end_of_children()
+
+
+def _at_end_of_children() -> None:
+    """Flush at the end of what multiprocessing forks or spawns, where no atexit is called.
+
+    It forgets on each start of a child what was to be done at its end, so that has to be said in the child.
+    """
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        _say_so_in_children(util)
+        if sys.modules["multiprocessing.process"].parent_process() is not None:
+            _at_end_of_child(util)
+
+
+@cache
+def _say_so_in_children(util: Any) -> None:
+    util.register_after_fork(util, _at_end_of_child)
+
+
+def _at_end_of_child(util: Any) -> None:
+    util.Finalize(None, flush_all, exitpriority=END_PRIORITY)
 
 
 @cache
@@ -63,7 +87,9 @@ def flush_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
-def _on_sigterm(number: int, frame: FrameType | None) -> None:
+def _on_sigterm(number: int, frame: FrameType | None = None) -> None:
+    if any(buffer.put_off(partial(_on_sigterm, number), LAST_FLUSH) for buffer in list(_buffers)):
+        return
     flush_all()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -72,3 +98,5 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 def _after_fork() -> None:
     for one, afresh in list(_renewed.items()):
         afresh(one)
+    if _buffers:
+        _at_end_of_children()

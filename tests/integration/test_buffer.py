@@ -28,7 +28,7 @@ from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import Keys
 from tests.faults.writer import BOT, BROWSER, page, request
 from tests.servers.forks import in_child, play
-from tests.servers.processes import wait_until
+from tests.servers.processes import free_port, wait_until
 from tests.servers.redis import RedisServer
 
 Start = Callable[[Callable[[], RedisServer]], RedisServer]
@@ -339,6 +339,47 @@ threads = [threading.Thread(target=work) for _ in range(5)]
     assert by_name(make(), HITS) == {"/": 500}
 
 
+CHILDREN = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from pathhits import PathHits
+
+hits = PathHits()
+
+def work(number):
+    hits.track_hit("/")
+
+def begin(how):
+    if how.endswith("executor"):
+        context = multiprocessing.get_context(how.split()[0])
+        with ProcessPoolExecutor(2, context) as pool:
+            return list(pool.map(work, range(10)))
+    for _ in range(10):
+        child = multiprocessing.get_context(how).Process(target=work, args=(1,))
+        child.start()
+        child.join()
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        hits.track_hit("/before")
+    begin(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "forkserver", "fork executor"])
+@pytest.mark.parametrize("parent", [(), ("counts too",)], ids=["", "of one that counts"])
+def test_a_child_of_multiprocessing_has_sent_what_it_counted(
+    redis_url: str, make: Make, tmp_path: Path, how: str, parent: tuple[str, ...]
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(CHILDREN)
+    environment = {**os.environ, "REDIS_URL": redis_url, "PATHHITS_FLUSH_INTERVAL": str(NEVER)}
+    command = [sys.executable, str(program), how, *parent]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert by_name(make(), HITS) == {"/": 10} | ({"/before": 1} if parent else {})
+
+
 def test_under_gevent_the_flusher_flushes_by_itself(redis_url: str, make: Make) -> None:
     program = """
 from gevent import monkey; monkey.patch_all()
@@ -376,6 +417,51 @@ hits.track_hit("/")
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGTERM, done.stderr
     assert by_name(make(), HITS) == {"/": 1}
+
+
+INTERRUPTED = """
+import os, signal
+from pathhits import PathHits
+hits = PathHits()
+for number in range(1_000):
+    hits.track_hit(f"/{number}")
+add = hits.pending.add
+def interrupted(batch, run_id):
+    if batch.sequence == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return add(batch, run_id)
+hits.pending.add = interrupted
+"""
+
+
+@pytest.mark.parametrize("last", ["hits.flush(60)", "hits.close(60)", ""], ids=["flush", "close", "at the end"])
+def test_a_sigterm_in_the_thread_that_flushes_waits_for_it(redis_url: str, make: Make, last: str) -> None:
+    environment = {**os.environ, "REDIS_URL": redis_url, "PATHHITS_FLUSH_INTERVAL": str(NEVER)}
+    command = [sys.executable, "-c", INTERRUPTED + last]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert sum(by_name(make(), HITS).values()) == 1_000
+
+
+def test_a_sigterm_in_a_flush_that_gets_nowhere_ends_it_soon() -> None:
+    program = """
+import os, signal
+from pathhits import PathHits
+hits = PathHits(fallback_after=0)
+hits.track_hit("/")
+run_id, asked = hits.pending.run_id, []
+def interrupted():
+    asked.append(1)
+    if len(asked) < 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return run_id()
+hits.pending.run_id = interrupted
+hits.flush(1_000_000)
+"""
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    environment = {**os.environ, "REDIS_URL": nowhere, "PATHHITS_FLUSH_INTERVAL": str(NEVER)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGTERM, done.stderr
 
 
 # Redis away.

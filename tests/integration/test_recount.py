@@ -27,6 +27,15 @@ NOW_MS = round(NOW.timestamp() * 1000)
 HOUR = NOW_MS // 3_600_000
 
 
+@pytest.fixture(autouse=True)
+def _now() -> None:
+    """The moment at which a test runs: jobs that are given none take it, which may be another day than at collection."""
+    global NOW, NOW_MS, HOUR
+    NOW = datetime.now(UTC)
+    NOW_MS = round(NOW.timestamp() * 1000)
+    HOUR = NOW_MS // 3_600_000
+
+
 @pytest.fixture
 def hits(redis_url: str, database_url: str) -> Iterator[PathHits]:
     hits = PathHits(redis_url=redis_url, database_url=database_url, request_deadline=60.0)

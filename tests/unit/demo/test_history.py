@@ -158,7 +158,8 @@ def test_items_become_hot_and_cool_on_the_days_on_which_they_do(
         changes = connection.execute(select(tables.hot_changes.c.moment, tables.hot_changes.c.is_hot)).all()
     assert {change.is_hot for change in changes} == {0, 1}
     assert len({change.moment for change in changes}) > 5, "on days of their own"
-    assert 0 < len(hits.hot_items("product", 100)) < 15
+    # Some, and most are not: how many depends on the day on which the past ends.
+    assert 0 < len(hits.hot_items("product", 100)) < len(PRODUCTS) / 2
     assert hits.verify().ok
 
 

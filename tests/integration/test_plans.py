@@ -111,6 +111,22 @@ def test_old_events(hits: PathHits) -> None:
     assert "pathhits_events_pkey" in deleted, deleted
 
 
+def test_what_waits_for_a_listener_beside_the_long_queue_of_another(hits: PathHits) -> None:
+    with hits.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(
+            text(
+                "INSERT INTO pathhits_deliveries (event_id, listener, due_at, error)"
+                " SELECT id, 'slow', moment, '' FROM pathhits_events"
+            )
+        )
+        connection.execute(text("ANALYZE"))
+    [waiting] = plans(hits, lambda: hits.deliveries.waiting(["quick", "slow"], NOW))
+    assert waiting.count("ix_pathhits_deliveries_listener") == 2, waiting
+    assert "Seq Scan" not in waiting, waiting
+    [taken] = plans(hits, lambda: hits.deliveries.take(["quick"], NOW, 30_000, 20, lost=False))
+    assert "ix_pathhits_deliveries_listener" in taken, taken
+
+
 def test_an_apps_query_in_the_order_of_views(hits: PathHits) -> None:
     from sqlalchemy import Column, Integer, MetaData, Table, select
 

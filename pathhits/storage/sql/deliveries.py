@@ -7,7 +7,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    String,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from pathhits.core.listeners import matches
@@ -19,11 +30,18 @@ from pathhits.storage.sql.transactions import explained, write
 
 #: Milliseconds after which what a listener is known by is written again, so that it can be seen who is gone.
 SEEN_EVERY = 60_000
+#: Listeners whose queues one statement looks at; SQLite unites 500 at most.
+LISTENERS_ASKED = 100
 
 _REGISTER = Upsert(tables.listeners, ("name",), set=("pattern", "active", "seen_at"))
 _ANNOUNCE = Upsert(
     tables.deliveries, ("event_id", "listener"), fixed=("due_at", "attempts", "state", "error", "taken_until", "lost")
 )
+
+#: The listeners that are known. Rows are found by their listener: the index begins with it.
+_KNOWN = select(tables.listeners.c.name)
+#: What is due or dead.
+_OPEN = (tables.deliveries.c.state.in_([DUE, DEAD]), tables.deliveries.c.listener.in_(_KNOWN))
 
 
 def announce(connection: Connection, events: Iterable[tuple[bytes, str]]) -> int:
@@ -121,9 +139,17 @@ class Deliveries:
 
     def waiting(self, names: Collection[str], now: int) -> dict[str, int]:
         """Since when (ms) rows wait that nobody has taken yet, by listener, of those who have any due at ``now``."""
-        c = tables.deliveries.c
-        due = (c.state == DUE, c.due_at <= now, c.taken_until == 0, c.listener.in_(names))
-        return dict(self._rows(select(c.listener, func.min(c.due_at)).where(*due).group_by(c.listener)))
+        c, asked, found = tables.deliveries.c, sorted(names), dict[str, int]()
+        due = (c.state == DUE, c.due_at <= now, c.taken_until == 0)
+        for first in range(0, len(asked), LISTENERS_ASKED):
+            # Each by the first of its queue, which an index finds: a minimum by group is found by reading all of it.
+            firsts = (
+                select(literal(name, String()), oldest.scalar_subquery())
+                for name in asked[first : first + LISTENERS_ASKED]
+                for oldest in [select(c.due_at).where(c.listener == name, *due).order_by(c.due_at).limit(1)]
+            )
+            found |= {name: moment for name, moment in self._rows(union_all(*firsts)) if moment is not None}
+        return found
 
     def take(self, names: Collection[str], now: int, lease: int, limit: int, *, lost: bool = True) -> list[Delivery]:
         """Take at most ``limit`` rows that are due at ``now`` (ms) for ``lease`` milliseconds, the oldest first.
@@ -189,7 +215,7 @@ class Deliveries:
             tables.items, i.id == e.item_id
         )
         query = select(d.id, d.listener, d.event_id, e.name, i.item, d.attempts, d.due_at, d.error)
-        query = query.select_from(joined).where(d.state == DEAD, *([d.listener == listener] if listener else []))
+        query = query.select_from(joined).where(d.state == DEAD, d.listener.in_([listener] if listener else _KNOWN))
         return [
             DeadDelivery(row[0], row[1], bytes(row[2]).hex(), row[3] or "", row[4] or "", *row[5:])
             for row in self._rows(query.order_by(d.due_at.desc(), d.id.desc()).limit(limit))
@@ -198,14 +224,19 @@ class Deliveries:
     def retry(self, listener: str = "") -> int:
         """Make dead rows due again, all attempts ahead of them; how many it were."""
         c = tables.deliveries.c
-        changed = update(tables.deliveries).where(c.state == DEAD, *([c.listener == listener] if listener else []))
         values: dict[str, Any] = {"state": DUE, "attempts": 0, "due_at": _now(), "taken_until": 0, "lost": 0}
-        return write(self._engine, lambda connection: connection.execute(changed.values(**values)).rowcount)
+
+        def work(connection: Connection) -> int:
+            names = [listener] if listener else connection.scalars(_KNOWN).all()
+            changed = update(tables.deliveries).where(c.state == DEAD, c.listener.in_(names))
+            return connection.execute(changed.values(**values)).rowcount
+
+        return write(self._engine, work)
 
     def listeners(self) -> list[ListenerState]:
         """All listeners that are known, by name."""
         c, d = tables.listeners.c, tables.deliveries.c
-        counted = select(d.listener, d.state, func.count()).where(d.state != DONE).group_by(d.listener, d.state)
+        counted = select(d.listener, d.state, func.count()).where(*_OPEN).group_by(d.listener, d.state)
         counts = {(row[0], row[1]): row[2] for row in self._rows(counted)}
         return [
             ListenerState(
@@ -215,21 +246,21 @@ class Deliveries:
         ]
 
     def counts(self) -> dict[str, int]:
-        """How many rows are ``due`` and how many ``dead``."""
+        """How many rows are ``due`` and how many ``dead``, of the listeners that are known."""
         c = tables.deliveries.c
-        found = {
-            row[0]: row[1]
-            for row in self._rows(select(c.state, func.count()).where(c.state.in_([DUE, DEAD])).group_by(c.state))
-        }
+        found = dict(self._rows(select(c.state, func.count()).where(*_OPEN).group_by(c.state)))
         return {"due": found.get(DUE, 0), "dead": found.get(DEAD, 0)}
 
     def prune(self, before: int, limit: int) -> int:
         """Delete at most ``limit`` rows that were done before that moment (ms); how many it were."""
 
         def work(connection: Connection) -> int:
-            c = tables.deliveries.c
-            old = select(c.id).where(and_(c.state == DONE, c.due_at < before)).order_by(c.due_at).limit(limit)
-            ids = connection.scalars(old).all()
+            c, ids = tables.deliveries.c, list[int]()
+            for name in connection.scalars(_KNOWN).all():
+                old = select(c.id).where(c.listener == name, c.state == DONE, c.due_at < before)
+                ids += connection.scalars(old.order_by(c.due_at).limit(limit - len(ids)))
+                if len(ids) == limit:
+                    break
             if ids:
                 connection.execute(delete(tables.deliveries).where(c.id.in_(ids)))
             return len(ids)

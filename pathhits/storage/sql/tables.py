@@ -363,7 +363,7 @@ deliveries = Table(
     _counter("taken_until"),
     Column("lost", Integer, nullable=False, server_default="0"),
     UniqueConstraint("event_id", "listener", name="uq_pathhits_deliveries"),
-    Index("ix_pathhits_deliveries_due", "state", "due_at"),
+    Index("ix_pathhits_deliveries_listener", "listener", "state", "due_at"),
     **_OPTIONS,
 )
 

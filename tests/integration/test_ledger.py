@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from pathhits.core import labels
@@ -21,11 +21,11 @@ from pathhits.jobs.verify import verify
 from pathhits.storage.sql import ledger as ledger_module
 from pathhits.storage.sql import migrate, tables, writing
 from pathhits.storage.sql.contents import Applied, Contents
-from pathhits.storage.sql.dialects.engines import CHECKPOINT_PAGES, make_engine, take_your_time
+from pathhits.storage.sql.dialects.engines import CHECKPOINT_PAGES, WRITER_CACHE, make_engine, take_your_time
 from pathhits.storage.sql.ledger import Ledger
 from pathhits.storage.sql.reads import Reads, Window
 from pathhits.storage.sql.tables import PATHS
-from pathhits.storage.sql.transactions import TRIES
+from pathhits.storage.sql.transactions import TRIES, write
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import wait_until
@@ -90,6 +90,16 @@ def test_sqlite_keeps_what_was_committed_and_readers_wait_for_nobody(sqlite_url:
             found = [connection.exec_driver_sql(f"PRAGMA {one}").scalar() for one in asked]
             assert found == ["wal", 2, CHECKPOINT_PAGES]
             connection.invalidate()
+
+
+def test_sqlite_keeps_the_pages_of_a_sync_in_memory_and_not_those_of_readers(sqlite_url: str) -> None:
+    def asked(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("PRAGMA cache_size").scalar() or 0)
+
+    engine = make_engine(sqlite_url)
+    with engine.connect() as connection:
+        assert asked(connection) == -2_000
+    assert write(engine, asked) == -WRITER_CACHE
 
 
 def test_a_generation_counts_once_however_often_it_comes(engine: Engine) -> None:

@@ -21,6 +21,9 @@ BUSY_TIMEOUT = 15
 #: Pages of 4 kB that SQLite gathers in its log before it moves them into the file: a sync of 1,000 events changes some
 #: 4,000, many of them the same as the one before, and with SQLite's own 1,000 each would be written in each sync.
 CHECKPOINT_PAGES = 10_000
+#: kB of these pages that a connection that writes may keep in memory: with SQLite's own 2 MB a sync writes most of them
+#: into the log before it has done with them, and reads them again. Readers keep the 2 MB, as there are more of them.
+WRITER_CACHE = 64_000
 #: For each connection to PostgreSQL. Our statements take milliseconds: compiling one takes hundreds, as what a sum
 #: costs is guessed far too high, and helpers that send each other the sums of 50,000 items take longer than one
 #: alone. A plan for whatever days are asked for suits neither a week nor a year. With less memory such sums go to the
@@ -126,6 +129,7 @@ def _make_engine(url: str, timeout: float | None) -> Engine:
 def begin_writing(connection: Connection) -> None:
     """Where rows cannot be locked, lock the database, before a transaction reads what it will write."""
     if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{WRITER_CACHE}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -16,7 +16,7 @@ from tests.servers.chromium import USER_AGENT
 from tests.servers.processes import wait_until
 
 # The whole demo and a browser; the worker is waited for several times.
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # some twenty commands, each a process
 
 JUG = "/products/stoneware-jug"
 SYNC_S = 60.0

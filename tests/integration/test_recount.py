@@ -29,7 +29,7 @@ HOUR = NOW_MS // 3_600_000
 
 @pytest.fixture(autouse=True)
 def _now() -> None:
-    """The moment at which a test runs: jobs that are given none take it, which may be another day than at collection."""
+    """The moment at which a test runs, as of jobs that are given none; at collection it may have been another day."""
     global NOW, NOW_MS, HOUR
     NOW = datetime.now(UTC)
     NOW_MS = round(NOW.timestamp() * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,9 +65,7 @@ class News:
         lines = [self.subject(), "", f"event: {self.name}"]
         if self.item_type:
             lines.append(f"item: {one_line(self.item_type, 64)} {one_line(self.item_id, VALUE_LENGTH)}")
-        lines += (
-            f"{one_line(key, 64)}: {one_line(str(value), VALUE_LENGTH)}" for key, value in self.properties.items()
-        )
+        lines += (f"{one_line(key, 64)}: {_value(value)}" for key, value in self.properties.items())
         moment = self.moment.astimezone(UTC)
         return "\n".join([*lines, f"when: {moment:%Y-%m-%d %H:%M:%S} UTC", f"id: {self.id}", ""])
 
@@ -75,6 +74,11 @@ def one_line(text: str, length: int) -> str:
     """A text that cannot begin a line, and so no header: what is not printable becomes a space."""
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _value(value: Any) -> str:
+    """A text as it is, anything else as JSON, which people outside of Python read as well."""
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), VALUE_LENGTH)
 
 
 def _item(news: News) -> str:

@@ -157,6 +157,13 @@ def test_an_item_that_brings_a_header_along_brings_none(authority: trustme.CA) -
     assert "\nBcc:" not in mail.get_content()
 
 
+def test_a_text_has_each_property_in_a_line_as_it_is_or_as_json() -> None:
+    lines = news(properties={"name": "a kettle", "changed": {"price": [9, None]}, "new": True}).text().splitlines()
+    assert "name: a kettle" in lines
+    assert 'changed: {"price": [9, null]}' in lines
+    assert "new: true" in lines
+
+
 @pytest.mark.parametrize(
     "address", ["a@b.c\nBcc: x@y.z", "a@b\r.c", "a b@c.d", "a@b.c, d@e.f", "<a@b.c>", "a@b@c", "ü@x.y", "a", "@"]
 )

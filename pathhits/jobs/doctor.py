@@ -84,6 +84,8 @@ def _info(client: redis.Redis) -> dict[str, Any]:
     try:
         return client.info()
     except redis.ResponseError:
+        # It may be that the connection itself is refused, as with the number of a database that there is not.
+        client.ping()
         return {}
 
 

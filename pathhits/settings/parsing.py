@@ -105,6 +105,13 @@ def _paths(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _hosts(value: Any) -> tuple[str, ...]:
+    found = _words(value)
+    if not all(re.fullmatch(r"[\w.-]+(:[0-9]+)?|\[[0-9A-Fa-f:]+\](:[0-9]+)?", host) for host in found):
+        raise ValueError("give hosts such as shop.example.org")
+    return found
+
+
 def _event_patterns(value: Any) -> tuple[str, ...]:
     found = _words(value)
     if not all(len(one) <= EVENT_PATTERN_LENGTH and EVENT_PATTERN.fullmatch(one) for one in found):
@@ -270,6 +277,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "database_url": _database_url,
     "namespace": _namespace,
     "exclude_prefixes": _paths,
+    "own_hosts": _hosts,
     "proxy_header": _header,
     "opt_out_cookie": _cookie,
     "listener_waits": _waits,

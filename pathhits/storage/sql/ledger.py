@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from pathhits.core.backoff import back_off
-from pathhits.errors import NotMigrated, StoreUnavailable
+from pathhits.errors import StoreUnavailable
 from pathhits.hits import Sketch
 from pathhits.settings import redact
 from pathhits.storage.sql import tables
 from pathhits.storage.sql.contents import Applied, Contents
 from pathhits.storage.sql.dialects.errors import is_lost, is_retryable, refuses_rows
-from pathhits.storage.sql.migrate import missing_tables, require_head
+from pathhits.storage.sql.migrate import missing_tables, not_migrated, require_head
 from pathhits.storage.sql.transactions import FIRST_WAIT, LONGEST_WAIT, PATIENCE, TRIES
 from pathhits.storage.sql.writing import MAX_SEARCHES, Writer
 
@@ -99,7 +99,7 @@ class Ledger:
         except SQLAlchemyError as other:
             raise self._unavailable(other) from error
         if missing:
-            raise NotMigrated(f"The database lacks {', '.join(missing)}: run 'pathhits db upgrade'") from error
+            raise not_migrated("The database", missing) from error
 
     def _unavailable(self, error: SQLAlchemyError) -> StoreUnavailable:
         url = redact(self._engine.url.render_as_string(hide_password=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from pathhits.settings import redact
 from pathhits.storage.sql.dialects.engines import begin_writing
 from pathhits.storage.sql.origins import ensure_own
 from pathhits.storage.sql.tables import VERSION_TABLE, metadata
+
+#: Tables that an error names.
+MISSING_NAMED = 3
 
 OURS = frozenset(metadata.tables) | {VERSION_TABLE}
 
@@ -102,6 +105,15 @@ def missing_tables(engine: Engine) -> list[str]:
     """Which of our tables the database lacks."""
     there = set(inspect(engine).get_table_names())
     return sorted(name for name in metadata.tables if name not in there)
+
+
+def not_migrated(where: str, missing: Sequence[str]) -> NotMigrated:
+    """The error for ``missing`` tables; of many, which a person would not read, the first ones are named."""
+    if len(missing) == len(metadata.tables):
+        return NotMigrated(f"{where} has no tables of pathhits: run 'pathhits db upgrade'")
+    named = ", ".join(missing[:MISSING_NAMED])
+    more = f" and {len(missing) - MISSING_NAMED} more tables" if len(missing) > MISSING_NAMED else ""
+    return NotMigrated(f"{where} lacks {named}{more}: run 'pathhits db upgrade'")
 
 
 def include_name(name: str | None, type_: str, parent_names: Any = None) -> bool:

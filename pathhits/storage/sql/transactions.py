@@ -14,7 +14,7 @@ from pathhits.errors import NotMigrated, StoreUnavailable
 from pathhits.settings import redact
 from pathhits.storage.sql.dialects.engines import begin_writing
 from pathhits.storage.sql.dialects.errors import is_lost, is_retryable
-from pathhits.storage.sql.migrate import missing_tables
+from pathhits.storage.sql.migrate import missing_tables, not_migrated
 
 T = TypeVar("T")
 
@@ -64,5 +64,5 @@ def explained(engine: Engine, error: SQLAlchemyError) -> StoreUnavailable | NotM
     except SQLAlchemyError:
         return StoreUnavailable(f"SQL at {url} did not answer: {reason}")
     if missing:
-        return NotMigrated(f"The database {url} lacks {', '.join(missing)}: run 'pathhits db upgrade'")
+        return not_migrated(f"The database {url}", missing)
     return StoreUnavailable(f"SQL at {url} refused a question: {reason}")

@@ -153,6 +153,15 @@ def test_doctor_names_the_weaker_promise_where_info_is_refused(
     assert json.loads(run_sqlite("sync", "--json").stdout)["hits"] == 1, "counting works all the same"
 
 
+def test_doctor_takes_no_wrong_database_for_a_user_that_may_not_ask(
+    run_sqlite: Run, own_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", own_server(RedisServer).url_of(999_999))
+    state, says = findings(run_sqlite)["Redis"]
+    assert state == "error"
+    assert "DB index is out of range; check REDIS_URL" in says
+
+
 def test_doctor_says_which_setting_to_look_at(run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has no tables of pathhits yet" in findings(run_sqlite)["SQL"][1]
     monkeypatch.setenv("PATHHITS_QUEUE_URL", f"redis://127.0.0.1:{free_port()}/0")

@@ -65,6 +65,13 @@ def test_a_sync_of_nothing_says_that_sql_could_not_take_anything(command: list[s
     assert "shop:***@127.0.0.1" in one_line(no_sql(*command, exit_code=1))
 
 
+def test_a_read_of_older_tables_names_some_that_are_missing(run: Run) -> None:
+    run("db", "upgrade", "0001")
+    line = one_line(run("stats", exit_code=1))
+    assert " more tables: run 'pathhits db upgrade'" in line
+    assert len(line) < 300
+
+
 def test_a_sync_of_nothing_says_that_the_tables_are_missing_or_old(run: Run) -> None:
     line = one_line(run("sync", exit_code=1))
     assert "has no tables of pathhits: run 'pathhits db upgrade'" in line
@@ -89,8 +96,7 @@ def test_doctor_finds_both_stores_away_without_failing_itself(no_redis: Run, no_
 def test_before_the_migration_a_command_says_how_to_migrate(command: list[str], run: Run) -> None:
     count("/a")
     line = one_line(run(*command, exit_code=1))
-    assert "run 'pathhits db upgrade'" in line
-    assert "path_counters" in line
+    assert line.endswith("has no tables of pathhits: run 'pathhits db upgrade'")
 
 
 def test_clock_and_worker_without_redis_end_with_one_line_where_they_end_at_all(no_redis: Run) -> None:

@@ -33,20 +33,23 @@ class Reading(Parts):
         """Import and build what reads need; called where an app is made, it gives the first visitor a count in time."""
         _ = self.stats, self.item_reads, self.value_reads
 
-    def hit_count(self, label: str) -> Count:
-        """All hits of ``label``, stored + pending; ``.partial`` when a store did not answer in time."""
-        return self.hit_counts([label])[label]
+    def hit_count(self, label: object) -> Count:
+        """All hits of ``label``, stored + pending; ``.partial`` when a store did not answer in time.
 
-    def hit_counts(self, labels: Iterable[str]) -> dict[str, Count]:
+        Any value is taken as its text: the endpoint of a page that was not found is None, and has no hits.
+        """
+        return self.hit_counts([label])[str(label)]
+
+    def hit_counts(self, labels: Iterable[object]) -> dict[str, Count]:
         """All hits of each label, in one Redis call and one SQL statement; a partial one is the last that was known."""
-        wanted = list(dict.fromkeys(labels))
+        wanted = list(dict.fromkeys(map(str, labels)))
         return self._in_time("", wanted, lambda: self.stats.hit_counts(wanted))
 
-    def stored_hit_count(self, label: str) -> int:
+    def stored_hit_count(self, label: object) -> int:
         """The part of `hit_count` that is in SQL."""
         return self.hit_count(label).stored
 
-    def pending_hit_count(self, label: str) -> int:
+    def pending_hit_count(self, label: object) -> int:
         """The part of `hit_count` that is in Redis and not yet in SQL."""
         return self.hit_count(label).pending
 

@@ -70,6 +70,14 @@ def test_a_count_has_a_stored_and_a_pending_part(hits: PathHits) -> None:
     assert hits.hit_count("/nobody was here") == 0
 
 
+def test_a_count_of_what_is_no_text_is_that_of_its_text(hits: PathHits) -> None:
+    put_hits(hits, "7", FIRST)
+    found = hits.hit_counts([7, None, "7"])
+    assert found == {"7": 1, "None": 0}
+    assert not any(count.partial for count in found.values())
+    assert (hits.hit_count(7), hits.pending_hit_count(7), hits.stored_hit_count(None)) == (1, 1, 0)
+
+
 def test_a_generation_that_is_in_sql_and_still_in_redis_counts_once(
     hits: PathHits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

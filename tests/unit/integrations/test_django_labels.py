@@ -150,6 +150,17 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PathHits]:
     return replace
 
 
+@pytest.mark.parametrize("tag", ["hit_count", "hit_count None", "hit_count unknown"])
+def test_a_template_that_knows_no_request_or_label_is_rendered_all_the_same(
+    tag: str, use: Callable[..., PathHits], caplog: pytest.LogCaptureFixture
+) -> None:
+    from django.template import engines
+
+    with counting(use()):
+        assert engines["django"].from_string(f"{{% load pathhits %}}{{% {tag} %}}").render({}) == "0"
+    assert ("context_processors.request" in caplog.text) == (tag == "hit_count")
+
+
 def ask_wsgi(counted: Counted, app: Any, row: Row, script_name: str = "") -> str:
     counted.clear()
     environ = {"SCRIPT_NAME": script_name}

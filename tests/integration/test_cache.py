@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -475,7 +476,7 @@ def test_a_listener_that_redis_does_not_answer_is_called_again(shop: PathHits, m
     with monkeypatch.context() as patch:
         patch.setattr(shop._cache_store, "_client", away)
         assert (shop.deliver().failed, missing(shop)) == (1, set())
-    shop.deliver(at(400))  # when its wait is over
+    shop.deliver(datetime.now(UTC) + timedelta(hours=1))  # when its wait is over
     assert missing(shop) == {"product:lamp", "featured:all"}
 
 

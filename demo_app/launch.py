@@ -34,8 +34,9 @@ HOT, HOT_WITHOUT_PAST = ("60", "30"), ("5", "3")
 ITEMS_EVERY_S = 10
 #: Elsewhere an hour; here nobody wants to wait that long to see products in another order.
 POPULARITY_EVERY_S = 60
-#: Days of the made-up past that a new demo begins with; DEMO_HISTORY is another number, 0 for none.
-HISTORY_DAYS = 30
+#: Days of the made-up past that a new demo begins with, so that the last 30 can be compared with those before.
+#: DEMO_HISTORY is another number, 0 for none.
+HISTORY_DAYS = 61
 HISTORY_TIMEOUT_S = 300.0
 DEFAULT_SYNC_EVERY_S = 5
 START_TIMEOUT_S = 60.0

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask import Flask
 from playwright.sync_api import ConsoleMessage, Page, expect
 from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from pathhits import PathHits, Rules
+from pathhits.dashboard.rendering import has_static
 from tests.integration.dashboard.reader import PASSWORD
+from tests.servers.processes import in_ci
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -77,6 +80,12 @@ def a_site(redis_url: str, folder: Path, name: str, **settings: Any) -> Site:
 def is_complaint(said: ConsoleMessage) -> bool:
     """Whether the browser finds fault with a page; a status that is meant is none."""
     return said.type == "error" and "the server responded with a status of" not in said.text
+
+
+def needs_chart() -> None:
+    """Skip where npm did not bring what draws the chart; in CI that is a failure."""
+    if not has_static("vendor/uPlot.js"):
+        pytest.fail("make assets brings uPlot") if in_ci() else pytest.skip("npm brought no uPlot")
 
 
 def value(page: Page, key: str) -> str:

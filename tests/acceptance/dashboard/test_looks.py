@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, settled, value
+from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, needs_chart, settled, value
 from tests.servers.processes import in_ci
 
 # A browser, and pages that are looked at.
@@ -67,6 +67,7 @@ def _overflow(page: Page) -> int:
 
 
 def test_paper_is_white_and_has_the_drawing_of_the_chart(open_page: Open, full: Site) -> None:
+    needs_chart()
     page = open_page(full, color_scheme="dark", viewport={"width": 720, "height": 1000})
     expect(page.locator(".drawing")).to_be_hidden()
     page.emulate_media(media="print", color_scheme="dark")
@@ -80,6 +81,7 @@ def test_paper_is_white_and_has_the_drawing_of_the_chart(open_page: Open, full: 
 
 
 def test_nothing_moves_when_the_script_draws_the_chart(open_page: Open, full: Site) -> None:
+    needs_chart()
     places = "all => all.map(one => JSON.stringify(one.getBoundingClientRect()))"
     pages = [open_page(full, "/?tz=UTC", java_script_enabled=way) for way in (False, True)]
     expect(pages[1].locator("#plot[data-drawn]")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections import Counter
@@ -105,6 +106,7 @@ def test_a_hundred_thousand_labels_are_paged_and_searched(open_page: Open, huge:
     found = "SELECT path, hit_count FROM path_counters WHERE path LIKE '%page-0999%' ORDER BY 1 LIMIT 50"
     assert listed(page, "Paths") == rows(sql(huge, found))
     page.get_by_role("link", name="Next").click()
+    page.wait_for_url(re.compile("page=2"))
     assert listed(page, "Paths") == rows(sql(huge, f"{found} OFFSET 50"))
 
 

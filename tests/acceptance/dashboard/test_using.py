@@ -15,10 +15,20 @@ from playwright.sync_api import expect
 from sqlalchemy import text
 
 from pathhits.dashboard.rendering import has_static
-from tests.acceptance.dashboard.shown import HOSTILE, Open, Site, a_site, asked, course, listed, settled, value
+from tests.acceptance.dashboard.shown import (
+    HOSTILE,
+    Open,
+    Site,
+    a_site,
+    asked,
+    course,
+    listed,
+    needs_chart,
+    settled,
+    value,
+)
 from tests.integration.dashboard.reader import PASSWORD
 from tests.servers.chromium import USER_AGENT
-from tests.servers.processes import in_ci
 
 # A browser, and pages that are looked at.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
@@ -108,8 +118,7 @@ def test_an_item_opens_and_tells_what_is_known(open_page: Open, full: Site) -> N
 
 
 def test_the_chart_reads_out_and_zooms(open_page: Open, full: Site) -> None:
-    if not has_static("vendor/uPlot.js"):
-        pytest.fail("make assets brings uPlot") if in_ci() else pytest.skip("npm brought no uPlot")
+    needs_chart()
     page = open_page(full, "/?compare=0")
     box = page.locator("#plot[data-drawn]")
     expect(box.locator("canvas")).to_be_visible()
@@ -155,7 +164,7 @@ def test_what_somebody_looks_at_stays_while_the_numbers_become_newer(open_page: 
         page.mouse.move(place["x"] + 400, place["y"] + 100)
         tip = page.locator("#plot .tip").inner_text()
     before = int(value(page, "hits").replace(",", ""))
-    full.client.get("/", headers={"User-Agent": USER_AGENT})
+    full.hits.track_hit("/page/59")
     assert full.hits.flush()
     page.clock.run_for(31_000)
     expect(page.locator(".figure .value .sr").first).to_contain_text(f"{before + 1:,} ")
@@ -201,6 +210,7 @@ def test_sources_of_the_site_and_of_a_path_and_a_click_on_one_filters(open_page:
     page.locator("label", has_text="Browsers").click()
     assert listed(page, "Browsers")[0] == ("Chrome", "7")
     page.get_by_role("link", name="wiki.example").click()
+    page.wait_for_url(re.compile("referrer=wiki"))
     expect(page.locator(".chip")).to_contain_text("wiki.example")
     assert value(page, "hits") == "4"
     assert listed(page, "Paths") == [("home", "4")]
@@ -230,8 +240,10 @@ def test_the_tail_of_events_is_live_and_is_filtered(open_page: Open, full: Site)
 def test_searches_and_those_that_found_nothing_have_a_page(open_page: Open, full: Site) -> None:
     page = open_page(full)
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Searches").click()
+    page.wait_for_url(re.compile("/searches"))
     assert listed(page, "Searches") == [("jug", "2"), ("mug", "1")]
     page.get_by_role("link", name="Found nothing").click()
+    page.wait_for_url(re.compile("failed=1"))
     assert listed(page, "Found nothing") == [(HOSTILE[0], "1")]
 
 

@@ -100,6 +100,7 @@ def test_sqlite_keeps_the_pages_of_a_sync_in_memory_and_not_those_of_readers(sql
     with engine.connect() as connection:
         assert asked(connection) == -2_000
     assert write(engine, asked) == -WRITER_CACHE
+    engine.dispose()
 
 
 def test_a_generation_counts_once_however_often_it_comes(engine: Engine) -> None:

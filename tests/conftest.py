@@ -10,15 +10,13 @@ import itertools
 import os
 import shutil
 import tempfile
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import hypothesis
 import pytest
-from sqlalchemy import Engine, QueuePool
+from sqlalchemy import Engine
 
 from pathhits import PathHits
 from pathhits.storage.sql.dialects import engines as engine_making
@@ -77,23 +75,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Engine]]:
     monkeypatch.setattr(engine_making, "make_engine", noted)
     yield made
     for engine in made:
-        _wait_for_its_threads(engine)
-    _let_go.extend(made)
-    for engine in _let_go:
         engine.dispose()
-
-
-#: The last engines of tests that are over: a thread that comes late may have opened a connection since.
-_let_go: deque[Engine] = deque(maxlen=20)
-
-
-def _wait_for_its_threads(engine: Engine) -> None:
-    """A read that took too long gives its connection back when it ends: SQLite's would else be left open."""
-    pool, patience = engine.pool, time.monotonic() + 5.0
-    while isinstance(pool, QueuePool) and engine.dialect.name == "sqlite" and pool.checkedout():
-        if time.monotonic() > patience:
-            return
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
 from pathhits.dashboard.rendering import has_static
@@ -117,6 +117,16 @@ def test_an_item_opens_and_tells_what_is_known(open_page: Open, full: Site) -> N
     expect(page.get_by_role("row", name="likes")).to_contain_text("3")
 
 
+def zoom(page: Page) -> None:
+    """Draw over a part of the chart."""
+    box = page.locator("#plot")
+    box.hover(position={"x": 200, "y": 100})
+    page.mouse.down()
+    box.hover(position={"x": 500, "y": 100})
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Whole period")).to_be_visible()
+
+
 def test_the_chart_reads_out_and_zooms(open_page: Open, full: Site) -> None:
     needs_chart()
     page = open_page(full, "/?compare=0")
@@ -125,13 +135,7 @@ def test_the_chart_reads_out_and_zooms(open_page: Open, full: Site) -> None:
     assert box.bounding_box()["height"] == 280  # type: ignore[index]
     box.hover(position={"x": 200, "y": 100})
     expect(box.locator(".tip")).to_contain_text(re.compile(r"\d{4}"))
-    place = box.bounding_box()
-    assert place is not None
-    page.mouse.move(place["x"] + 200, place["y"] + 100)
-    page.mouse.down()
-    page.mouse.move(place["x"] + 500, place["y"] + 100, steps=5)
-    page.mouse.up()
-    expect(page.get_by_role("button", name="Whole period")).to_be_visible()
+    zoom(page)
     page.get_by_role("button", name="Whole period").click()
     expect(page.get_by_role("button", name="Whole period")).to_be_hidden()
     page.keyboard.press("ArrowRight")
@@ -154,14 +158,8 @@ def test_what_somebody_looks_at_stays_while_the_numbers_become_newer(open_page: 
     page.get_by_role("heading", level=1).click()
     drawn = has_static("vendor/uPlot.js")
     if drawn:
-        place = page.locator("#plot").bounding_box()
-        assert place is not None
-        page.mouse.move(place["x"] + 200, place["y"] + 100)
-        page.mouse.down()
-        page.mouse.move(place["x"] + 600, place["y"] + 100, steps=5)
-        page.mouse.up()
-        expect(page.get_by_role("button", name="Whole period")).to_be_visible()
-        page.mouse.move(place["x"] + 400, place["y"] + 100)
+        zoom(page)
+        page.locator("#plot").hover(position={"x": 400, "y": 100})
         tip = page.locator("#plot .tip").inner_text()
     before = int(value(page, "hits").replace(",", ""))
     full.hits.track_hit("/page/59")

@@ -7,14 +7,13 @@ from datetime import datetime
 import click
 
 from pathhits.app import PathHits
-from pathhits.cli.options import Moment, json_option, with_hits
+from pathhits.cli.options import json_option, period_options, with_hits
 from pathhits.cli.output import print_json, print_table
 
 
 @click.command("clicks")
 @click.option("--items", "item_type", metavar="TYPE", help="Only recommendations of this type.")
-@click.option("--since", type=Moment(), help="From this moment on (24h, 7d, 2026-11-20), in whole UTC hours.")
-@click.option("--until", type=Moment(), help="Up to this moment.")
+@period_options
 @json_option
 @with_hits
 def clicks_command(
@@ -27,9 +26,10 @@ def clicks_command(
         return
     cells = [(row.item_type, row.reason, row.shown, row.clicks, _percent(row.rate)) for row in rows]
     headings = [("items", "left"), ("reason", "left"), *((name, "right") for name in ("shown", "clicks", "rate"))]
-    print_table(
-        "Recommendations", headings, cells, "None was shown or clicked yet: hits.track_recommendations_shown()."
-    )
+    empty = "None was shown or clicked yet: hits.track_recommendations_shown()."
+    if since or until or item_type:
+        empty = "None of these was shown or clicked."
+    print_table("Recommendations", headings, cells, empty)
 
 
 def _percent(rate: float | None) -> str:

@@ -11,7 +11,7 @@ import click
 from redis import RedisError
 
 from pathhits.app import PathHits
-from pathhits.cli.options import Moment, Value, json_option, with_hits
+from pathhits.cli.options import Value, json_option, period_options, with_hits
 from pathhits.cli.output import print_json, print_table, told
 from pathhits.core.hotness import RECENT_DAYS
 from pathhits.core.rules import check_type
@@ -153,8 +153,7 @@ def _limit(number: int | str) -> int | str:
 @click.option("--by", type=click.Choice(DIMENSIONS), help="Values of this dimension by hits, instead of paths.")
 @click.option("--label", metavar="LABEL", help="With --by: of the hits of this label only.")
 @click.option("--where", type=Value(), help="Only hits that have this value (browser=Firefox), of all paths.")
-@click.option("--since", type=Moment(), help="From this moment on (24h, 7d, 2026-11-20), in whole UTC hours.")
-@click.option("--until", type=Moment(), help="Up to this moment.")
+@period_options
 @click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many.")
 @json_option
 @with_hits
@@ -178,6 +177,8 @@ def top_command(
     if sum(given is not None for given in (item_type, by, where)) > 1 or (label is not None and by is None):
         raise click.UsageError("give one of --items, --by and --where; --label goes with --by")
     empty = "Nothing was counted yet: open a page, then look again."
+    if since or until:
+        empty = "Nothing was counted in this time."
     if hot:
         if item_type is None or since or until:
             raise click.UsageError("--hot goes with --items and not with --since or --until")

@@ -52,6 +52,20 @@ class Value(click.ParamType[tuple[str, str]]):
         return dimension, wanted
 
 
+def period_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the moments ``since`` and ``until``, None where they are not given; refuses a period of none."""
+
+    @wraps(command)
+    def run(*args: Any, since: datetime | None, until: datetime | None, **options: Any) -> None:
+        if since is not None and until is not None and since >= until:
+            raise click.UsageError("--since is not before --until: nothing lies between them")
+        command(*args, since=since, until=until, **options)
+
+    upto = click.option("--until", type=Moment(), help="Up to this moment.")(run)
+    help = "From this moment on (24h, 7d, 2026-11-20), in whole UTC hours."
+    return click.option("--since", type=Moment(), help=help)(upto)
+
+
 def with_hits(command: Callable[..., int | None]) -> Callable[..., None]:
     """Give ``command`` the PathHits as its first argument; its int is the exit code, an error of ours one line."""
 

@@ -8,15 +8,14 @@ from datetime import datetime
 import click
 
 from pathhits.app import PathHits
-from pathhits.cli.options import Moment, json_option, with_hits
+from pathhits.cli.options import json_option, period_options, with_hits
 from pathhits.cli.output import print_json, print_table, told
 
 
 @click.command("searches")
 @click.option("--failed", is_flag=True, help="Searches that found nothing.")
 @click.option("--entity-type", metavar="TYPE", help="Only searches for this type.")
-@click.option("--since", type=Moment(), help="From this moment on (24h, 7d, 2026-11-20), in whole UTC hours.")
-@click.option("--until", type=Moment(), help="Up to this moment.")
+@period_options
 @click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many.")
 @json_option
 @with_hits
@@ -48,7 +47,11 @@ def searches_command(
     ]
     names = ("searches", "visitors", "average results")
     headings = [("query", "left"), ("for", "left"), *((name, "right") for name in names), ("last (UTC)", "left")]
-    empty = "No search failed." if failed else "No search was logged yet: hits.track_search(query, result_count=...)."
+    empty = "No search was logged yet: hits.track_search(query, result_count=...)."
+    if failed:
+        empty = "No search failed."
+    elif since or until or entity_type:
+        empty = "No such search was logged."
     print_table("Failed searches" if failed else "Popular searches", headings, cells, empty)
 
 

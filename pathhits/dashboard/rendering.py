@@ -20,10 +20,10 @@ THEME_COOKIE = "pathhits_theme"
 THEMES = ("light", "dark")
 #: The pages in the head, and those of them that are about the period.
 PAGES = (
-    ("overview", "Overview"), ("items", "Items"), ("searches", "Searches"), ("hot", "Hot"), ("events", "Events"),
-    ("drops", "Drops"), ("health", "Health"),
+    ("overview", "Overview"), ("paths", "Paths"), ("items", "Items"), ("searches", "Searches"), ("hot", "Hot"),
+    ("events", "Events"), ("drops", "Drops"), ("health", "Health"),
 )  # fmt: skip
-RANGED = frozenset(("overview", "items", "searches", "events", "drops"))
+RANGED = frozenset(("overview", "paths", "items", "searches", "events", "drops"))
 #: What single keys do, as the page's own help says it.
 KEYS = (
     ("d y w t q m a", "today, yesterday, 7, 30, 90 days, this month, this year"),

@@ -137,6 +137,7 @@ def test_the_command_prints_rates(small: PathHits) -> None:
     [row] = json.loads(run.invoke(group, ["clicks", "--items", "product", "--json"], obj=small).output)
     assert row == {"item_type": "product", "reason": "also_viewed", "shown": 8, "clicks": 1, "rate": 0.125}
     assert json.loads(run.invoke(group, ["clicks", "--items", "film", "--json"], obj=small).output) == []
+    assert "None of these was shown" in run.invoke(group, ["clicks", "--items", "film"], obj=small).output
 
 
 def test_shown_and_clicked_are_counted_in_memory_too() -> None:

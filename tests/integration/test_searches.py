@@ -278,6 +278,7 @@ def test_the_command_prints_popular_and_failed_searches(small: PathHits) -> None
     [row] = json.loads(run.invoke(group, ["searches", "--json", "--entity-type", "product"], obj=small).output)
     assert (row["query"], row["searches"], row["visitors"], row["average_results"]) == ("blue [jug]", 1, 1, 4.0)
     assert json.loads(run.invoke(group, ["searches", "--json", "--until", "2d"], obj=small).output) == []
+    assert "No such search was logged" in run.invoke(group, ["searches", "--until", "2d"], obj=small).output
 
 
 def test_searches_are_counted_in_memory_too() -> None:

@@ -147,6 +147,7 @@ def test_top_takes_a_period_and_a_limit(run_sqlite: Run) -> None:
     recent = json.loads(run_sqlite("top", "--since", "24h", "--json").stdout)
     assert [(row["path"], row["hits"]) for row in recent] == [("/b", 2), ("/a", 1)]
     assert json.loads(run_sqlite("top", "--until", "2020-01-01", "--json").stdout) == []
+    assert "Nothing was counted in this time" in run_sqlite("top", "--until", "2020-01-01").stdout
     assert len(json.loads(run_sqlite("top", "--limit", "1", "--json").stdout)) == 1
 
 

@@ -57,8 +57,8 @@ assets: ## what the dashboard takes from npm, where there is one (without it cha
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENDOR)/uPlot.js || echo "npm brought nothing: charts have no cursor"; \
 	else echo "npm is not here: charts have no cursor"; fi
 
-soak: .venv/dev.stamp ## the random fault tests, for minutes
-	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+soak: .venv/dev.stamp ## the random fault tests, for an hour or two
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup -m soak $(PYTEST_ARGS)
 
 lock: .venv/dev.stamp ## write requirements/ anew after a change of pyproject.toml, keeping versions where possible
 	$(COMPILE) --all-extras --output-file requirements/dev.txt

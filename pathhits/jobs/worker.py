@@ -73,6 +73,29 @@ CLOCK_GRACE = 5.0
 PR_SET_PDEATHSIG = 1
 
 
+class Stopped(BaseException):
+    """A stop that was asked for while RQ's own handlers did not stand: no `Exception`, which a pool of connections, for
+    one, takes for an error and goes on."""
+
+
+class StopByException:
+    """SIGTERM and SIGINT raise `Stopped`; and a flag, as what a collected object raises is passed over by Python."""
+
+    asked = False
+
+    def stand(self) -> None:
+        """Take the signals, until somebody else does."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> NoReturn:
+        self.asked = True
+        raise Stopped
+
+
+_early = StopByException()
+
+
 class SafeJob(Job):
     """A job without callbacks and webhooks, which could name anything; one that cannot be read counts as gone."""
 
@@ -191,7 +214,7 @@ class PathHitsWorker(Worker):
         """What RQ does; a stop that comes before its own handlers stand leaves no worker on the list either."""
         try:
             return super().work(*args, **named)
-        except StopRequested:
+        except (Stopped, StopRequested):
             self.register_death()  # type: ignore[no-untyped-call]  # rq annotates only a part
             raise
 
@@ -244,9 +267,28 @@ class PathHitsWorker(Worker):
                 self._complain("monitor", "worker: %s while job %s runs; it goes on", type(error).__name__, job.id)
                 time.sleep(back_off(failures, FIRST_PAUSE, LONGEST_PAUSE))
 
+    def _install_signal_handlers(self) -> None:
+        """RQ's; what came in before is not forgotten."""
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # rq annotates only a part
+        if _early.asked:
+            self.stop_asked = self._stop_requested = True
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next job, as RQ waits for it; between two waits it is looked at whether to stop."""
+        if timeout is None or max_idle_time is not None:
+            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        found = None
+        while found is None:
+            if self._stop_requested:
+                raise StopRequested
+            found = super().dequeue_job_and_maintain_ttl(timeout, timeout)
+        return found
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Finish the job that runs, then end."""
-        self.stop_asked = True
+        """Finish the job that runs, then end, also where the error that RQ raises to that end was passed over."""
+        self.stop_asked = self._stop_requested = True
         try:
             super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # rq annotates only a part
         except redis.RedisError as error:
@@ -278,13 +320,13 @@ def run_worker(
     """
     complain, failures, table = Complaints(log), 0, tuple(table)
     try:
-        _stop_by_exception()
+        _early.stand()
         if settings.app:
             os.environ["PATHHITS_APP"] = settings.app
         for module in sorted({name.rpartition(".")[0] for name in allowed}):
             import_module(module)
         _prepare(prepare)
-        while True:
+        while not _early.asked:
             began = time.monotonic()
             try:
                 worker = build_worker(settings, allowed, table)
@@ -295,18 +337,17 @@ def run_worker(
                 complain(type(error).__name__, "%s", explain(error, queue_url(settings)))
                 if burst:
                     return 1
-            _stop_by_exception()
+            _early.stand()
             failures = 1 if time.monotonic() - began > STEADY else failures + 1
             time.sleep(back_off(failures, FIRST_PAUSE, LONGEST_PAUSE))
-    except StopRequested:
-        return 0
+    except (Stopped, StopRequested):
+        pass
+    return 0
 
 
 def _prepare(prepare: Callable[[], object]) -> None:
     try:
         prepare()
-    except StopRequested:
-        raise
     except Exception as error:
         log.warning("worker: not everything was prepared, the jobs will see to it: %s: %s", type(error).__name__, error)
 
@@ -423,11 +464,11 @@ class Child:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _stop_by_exception()
+            _early.stand()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             end_with_parent(signal.SIGTERM, parent)
             sys.exit(self.run())
-        except StopRequested:
+        except Stopped:
             sys.exit(0)
 
     def ended(self) -> bool:
@@ -477,13 +518,3 @@ def end_with_parent(number: int, parent: int) -> None:
 
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _stop_by_exception() -> None:
-    """Until RQ installs handlers of its own, SIGTERM and SIGINT raise `StopRequested`."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, _raise_stop)
-
-
-def _raise_stop(number: int, frame: FrameType | None) -> NoReturn:
-    raise StopRequested

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +14,12 @@ from typing import TypeVar
 import pytest
 import redis
 from rq import Queue, Retry
-from rq.exceptions import StopRequested
 from rq.job import Callback, Job
 from rq.serializers import JSONSerializer
 
 from pathhits.hits import HITS
 from pathhits.jobs.clock import clock_alive, workers_alive
-from pathhits.jobs.worker import PathHitsWorker, build_worker
+from pathhits.jobs.worker import PathHitsWorker, Stopped, build_worker
 from pathhits.settings import Settings
 from pathhits.storage.redis.client import connect
 from pathhits.storage.redis.keys import Keys
@@ -252,13 +252,52 @@ def test_sigterm_in_the_middle_of_its_start_leaves_no_worker_on_the_list(
 ) -> None:
     def stop(*_: object, **__: object) -> None:
         assert workers_alive(connection, NAMESPACE) == 1
-        raise StopRequested
+        raise Stopped
 
     monkeypatch.setattr(PathHitsWorker, "set_state", stop)
     worker = build_worker(Settings(redis_url=redis_url, namespace=NAMESPACE), ())
-    with pytest.raises(StopRequested):
+    with pytest.raises(Stopped):
         worker.work()
     assert workers_alive(connection, NAMESPACE) == 0
+
+
+#: A worker that is asked to stop where it is not heard: what is raised is passed over.
+UNHEARD = """
+import os, signal, sys
+from pathhits.jobs import worker
+from pathhits.settings import Settings
+
+class Collected:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def in_a_pool():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except Exception:
+        pass
+
+def in_a_collected_object():
+    Collected()
+
+def while_idle(self, timeout=None, pipeline=None):
+    if pipeline is None:
+        Collected()
+
+place, url = sys.argv[1:]
+worker.WORKER_TTL = 16  # RQ waits 15 s less
+if place == "idle":
+    worker.PathHitsWorker.heartbeat, prepare = while_idle, lambda: None
+else:
+    prepare = in_a_pool if "pool" in place else in_a_collected_object
+sys.exit(worker.run_worker(Settings(redis_url=url), (), prepare=prepare))
+"""
+
+
+@pytest.mark.parametrize("place", ["in a pool of connections", "in a collected object", "idle"])
+def test_sigterm_is_not_forgotten_where_its_error_is_passed_over(redis_url: str, place: str) -> None:
+    done = subprocess.run([sys.executable, "-c", UNHEARD, place, redis_url], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
